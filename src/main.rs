@@ -1,0 +1,3 @@
+//! The `cooltwin` binary: arguments in, exit code out.
+
+fn main() {}
