@@ -1,1 +1,22 @@
-//! domain: under construction.
+//! What the street carries: times, units, readings, a unit's state, quality, predictions, effects,
+//! and the payloads at both ends of it. Knows no model and no broker.
+
+pub mod decode;
+pub mod effect;
+pub mod prediction;
+pub mod quality;
+pub mod reject;
+pub mod state;
+pub mod time;
+pub mod topic;
+pub mod unit;
+
+pub use decode::{DecodedReading, Decoder, PayloadKeys};
+pub use effect::{Effect, Publish, PublishKind, Token};
+pub use prediction::{LatencyMicros, ModelIdentity, PredictionDocument, StateDocument};
+pub use quality::{Quality, Reason};
+pub use reject::{RejectCounts, RejectReason};
+pub use state::{Held, History, UnitState};
+pub use time::{Monotonic, Now, Timestamp, ZoneSpec};
+pub use topic::{TopicError, TopicTemplate};
+pub use unit::{UnitId, UnitIdError};

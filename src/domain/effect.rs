@@ -1,0 +1,44 @@
+//! What the engine wants done. Effects are values: the daemon carries them out, tests compare them.
+
+use super::unit::UnitId;
+
+/// Names one received message that the broker waits to have acknowledged.
+pub type Token = u64;
+
+/// What a publish is for; the daemon derives quality of service, retention and queueing from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PublishKind {
+    /// The prediction document.
+    Prediction,
+    /// One target's bare number, for devices that cannot read JSON. Repeats what the document says.
+    Target,
+    /// A unit's state; retained, the latest one counts.
+    State,
+}
+
+/// One message for the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publish {
+    /// Topic, complete.
+    pub topic: String,
+    /// Payload bytes. An empty retained payload removes the retained message.
+    pub payload: Vec<u8>,
+    /// Whether the broker keeps it for later subscribers.
+    pub retain: bool,
+    /// What it is for.
+    pub kind: PublishKind,
+}
+
+/// One thing to do. The order matters: [`Effect::Acknowledge`] speaks of all that stood before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Send this to the broker.
+    Publish(Publish),
+    /// Acknowledge the message once every publish that stands before this effect in the same call is
+    /// confirmed by the broker.
+    Acknowledge(Token),
+    /// A unit was heard of for the first time.
+    UnitAppeared(UnitId),
+    /// A unit was silent for `unit_ttl` and is forgotten; its retained state is cleared.
+    UnitEvicted(UnitId),
+}

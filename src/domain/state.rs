@@ -1,0 +1,259 @@
+//! What is known of one unit: the held reading of every channel and the sampled history.
+//!
+//! Data only. How values become samples and features is the bundle's business.
+
+use std::time::Duration;
+
+use super::time::{Monotonic, Now, Timestamp, micros_of};
+
+/// The reading a channel holds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Held {
+    /// Value in the channel's unit.
+    pub value: f64,
+    /// When it was measured.
+    pub event: Timestamp,
+    /// When it arrived, on the monotonic clock.
+    pub arrived: Monotonic,
+    /// How old it already was on arrival.
+    pub age_at_arrival: Duration,
+}
+
+impl Held {
+    /// A reading arriving `now` that was measured at `event`.
+    #[must_use]
+    pub fn new(value: f64, event: Timestamp, now: Now) -> Self {
+        Self { value, event, arrived: now.monotonic, age_at_arrival: now.wall.since(event) }
+    }
+
+    /// Age on the monotonic clock, so that a jump of the wall clock cannot make it look fresh.
+    #[must_use]
+    pub fn age(&self, now: Now) -> Duration {
+        now.monotonic.since(self.arrived).saturating_add(self.age_at_arrival)
+    }
+}
+
+/// Samples of each signal at the instants of a fixed grid, newest last, oldest overwritten.
+#[derive(Debug, Clone)]
+pub struct History {
+    signals: usize,
+    capacity: usize,
+    /// `capacity` blocks of `signals` samples; block of instant number `n` is `n mod capacity`.
+    samples: Vec<f64>,
+    /// Grid number (instant divided by step) of the newest sample, and how many are held.
+    newest: i64,
+    len: usize,
+    /// Per signal: the newest value and the instant since which it has been held.
+    changed: Vec<(f64, Timestamp)>,
+}
+
+impl History {
+    /// Room for `capacity` samples of `signals` signals each.
+    #[must_use]
+    pub fn new(signals: usize, capacity: usize) -> Self {
+        Self {
+            signals,
+            capacity: capacity.max(1),
+            samples: vec![f64::NAN; signals * capacity.max(1)],
+            newest: 0,
+            len: 0,
+            changed: vec![(f64::NAN, Timestamp::default()); signals],
+        }
+    }
+
+    /// Grid number of the newest sample, if there is one.
+    #[must_use]
+    pub fn newest(&self) -> Option<i64> {
+        (self.len > 0).then_some(self.newest)
+    }
+
+    /// Samples that can be held.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Samples held.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing has been sampled yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Forgets everything, keeping the memory.
+    pub fn clear(&mut self) {
+        self.len = 0;
+        self.changed.fill((f64::NAN, Timestamp::default()));
+    }
+
+    /// Adds the samples of grid instant `number`, which is at time `at` and must follow the newest.
+    /// Instants skipped in between count as forgotten: what was held before is dropped.
+    pub fn push(&mut self, number: i64, at: Timestamp, values: &[f64]) {
+        debug_assert_eq!(values.len(), self.signals);
+        let is_first = self.len == 0;
+        self.len = if !is_first && number == self.newest.saturating_add(1) {
+            (self.len + 1).min(self.capacity)
+        } else {
+            1
+        };
+        self.newest = number;
+        let start = self.block(number) * self.signals;
+        if let Some(block) = self.samples.get_mut(start..start + self.signals) {
+            block.copy_from_slice(values);
+        }
+        for (value, change) in values.iter().zip(&mut self.changed) {
+            if is_first || value.to_bits() != change.0.to_bits() {
+                *change = (*value, at);
+            }
+        }
+    }
+
+    /// Sample of `signal` at grid instant `number`; `None` when it is not (or no longer) held.
+    #[must_use]
+    pub fn sample(&self, signal: usize, number: i64) -> Option<f64> {
+        let back = self.newest.checked_sub(number)?;
+        if back < 0 || usize::try_from(back).ok()? >= self.len {
+            return None;
+        }
+        self.samples.get(self.block(number) * self.signals + signal).copied()
+    }
+
+    /// The value `signal` had at the newest sample and since when it has had it.
+    #[must_use]
+    pub fn last_change(&self, signal: usize) -> Option<(f64, Timestamp)> {
+        if self.len == 0 { None } else { self.changed.get(signal).copied() }
+    }
+
+    fn block(&self, number: i64) -> usize {
+        usize::try_from(number.rem_euclid(self.capacity as i64)).unwrap_or(0)
+    }
+}
+
+/// Everything held of one unit. Memory is fixed when it is made.
+#[derive(Debug, Clone)]
+pub struct UnitState {
+    held: Vec<Option<Held>>,
+    /// Samples on the grid.
+    pub history: History,
+    event_time: Option<Timestamp>,
+}
+
+impl UnitState {
+    /// A unit of which nothing is known yet: `channels` held readings, `signals` sampled signals.
+    #[must_use]
+    pub fn new(channels: usize, signals: usize, capacity: usize) -> Self {
+        Self { held: vec![None; channels], history: History::new(signals, capacity), event_time: None }
+    }
+
+    /// The latest event time among the readings applied.
+    #[must_use]
+    pub fn event_time(&self) -> Option<Timestamp> {
+        self.event_time
+    }
+
+    /// All held readings, by channel.
+    #[must_use]
+    pub fn held(&self) -> &[Option<Held>] {
+        &self.held
+    }
+
+    /// The reading a channel holds.
+    #[must_use]
+    pub fn get(&self, channel: usize) -> Option<&Held> {
+        self.held.get(channel)?.as_ref()
+    }
+
+    /// Puts a reading into its channel. The caller has sampled the grid up to its time before.
+    pub fn set(&mut self, channel: usize, reading: Held) {
+        if let Some(slot) = self.held.get_mut(channel) {
+            *slot = Some(reading);
+            self.event_time = Some(self.event_time.map_or(reading.event, |time| time.max(reading.event)));
+        }
+    }
+
+    /// Forgets readings and history whose times turned out to be wrong (the clock had run ahead).
+    pub fn forget_times_after(&mut self, limit: Timestamp) {
+        for slot in &mut self.held {
+            if slot.is_some_and(|held| held.event > limit) {
+                *slot = None;
+            }
+        }
+        self.history.clear();
+        self.event_time = self.held.iter().flatten().map(|held| held.event).max();
+    }
+
+    /// Bytes this unit occupies, for the health document and for checking the bound.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.held.capacity() * size_of::<Option<Held>>()
+            + self.history.samples.capacity() * size_of::<f64>()
+            + self.history.changed.capacity() * size_of::<(f64, Timestamp)>()
+    }
+}
+
+/// The number of the last grid instant at or before `at`, and whether `at` lies on it.
+#[must_use]
+pub fn grid_number(at: Timestamp, step: Duration) -> (i64, bool) {
+    let step = micros_of(step).max(1);
+    (at.as_micros().div_euclid(step), at.as_micros().rem_euclid(step) == 0)
+}
+
+/// The time of a grid instant.
+#[must_use]
+pub fn grid_time(number: i64, step: Duration) -> Timestamp {
+    Timestamp::from_micros(number.saturating_mul(micros_of(step).max(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn history_keeps_the_newest_and_knows_changes() {
+        let mut history = History::new(1, 3);
+        for (number, value) in [(10, 1.0), (11, 1.0), (12, 2.0), (13, 2.0)] {
+            history.push(number, grid_time(number, Duration::from_secs(30)), &[value]);
+        }
+        assert_eq!(history.sample(0, 10), None);
+        assert_eq!(history.sample(0, 11), Some(1.0));
+        assert_eq!(history.sample(0, 13), Some(2.0));
+        assert_eq!(history.sample(0, 14), None);
+        assert_eq!(history.last_change(0), Some((2.0, Timestamp::from_micros(360_000_000))));
+        history.push(99, grid_time(99, Duration::from_secs(30)), &[2.0]);
+        assert_eq!((history.len(), history.sample(0, 13)), (1, None));
+    }
+
+    #[test]
+    fn age_follows_the_monotonic_clock() {
+        let at = Timestamp::from_micros(1_000_000_000);
+        let now = Now { wall: at.plus(Duration::from_secs(2)), monotonic: Monotonic(0) };
+        let held = Held::new(1.0, at, now);
+        let jumped_back = Now { wall: Timestamp::from_micros(0), monotonic: Monotonic(5_000_000) };
+        assert_eq!(held.age(jumped_back), Duration::from_secs(7));
+    }
+
+    #[test]
+    fn grid_numbers_round_down_also_before_the_epoch() {
+        let step = Duration::from_secs(30);
+        assert_eq!(grid_number(Timestamp::from_micros(60_000_000), step), (2, true));
+        assert_eq!(grid_number(Timestamp::from_micros(59_999_999), step), (1, false));
+        assert_eq!(grid_number(Timestamp::from_micros(-1), step), (-1, false));
+    }
+
+    #[test]
+    fn wrong_times_are_forgotten() {
+        let mut state = UnitState::new(2, 0, 1);
+        let now = Now::replay(Timestamp::from_micros(0));
+        state.set(0, Held::new(1.0, Timestamp::from_micros(5), now));
+        state.set(1, Held::new(1.0, Timestamp::from_micros(50), now));
+        state.forget_times_after(Timestamp::from_micros(10));
+        assert_eq!(state.event_time(), Some(Timestamp::from_micros(5)));
+        assert!(state.get(1).is_none());
+    }
+}
