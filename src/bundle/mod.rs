@@ -1,5 +1,12 @@
 //! A bundle is the whole model: sensors, features, ONNX files, golden vectors, drift reference, hashes.
 
+pub mod compile;
+pub mod expression;
+pub mod manifest;
+pub mod program;
+pub mod reference;
+pub mod vector;
+
 use std::collections::BTreeMap;
 
 /// The files of a bundle folder, by name, as read by the edge.

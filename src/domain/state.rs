@@ -36,10 +36,11 @@ impl Held {
 /// Samples of each signal at the instants of a fixed grid, newest last, oldest overwritten.
 #[derive(Debug, Clone)]
 pub struct History {
-    signals: usize,
     capacity: usize,
-    /// `capacity` blocks of `signals` samples; block of instant number `n` is `n mod capacity`.
+    /// One ring of `capacity` samples a signal, so that a window is at most two slices.
     samples: Vec<f64>,
+    /// Position of the newest sample in each ring.
+    head: usize,
     /// Grid number (instant divided by step) of the newest sample, and how many are held.
     newest: i64,
     len: usize,
@@ -51,10 +52,11 @@ impl History {
     /// Room for `capacity` samples of `signals` signals each.
     #[must_use]
     pub fn new(signals: usize, capacity: usize) -> Self {
+        let capacity = capacity.max(1);
         Self {
-            signals,
-            capacity: capacity.max(1),
-            samples: vec![f64::NAN; signals * capacity.max(1)],
+            capacity,
+            samples: vec![f64::NAN; signals * capacity],
+            head: 0,
             newest: 0,
             len: 0,
             changed: vec![(f64::NAN, Timestamp::default()); signals],
@@ -91,20 +93,18 @@ impl History {
         self.changed.fill((f64::NAN, Timestamp::default()));
     }
 
-    /// Adds the samples of grid instant `number`, which is at time `at` and must follow the newest.
-    /// Instants skipped in between count as forgotten: what was held before is dropped.
+    /// Adds the samples of grid instant `number`, which is at time `at` and should follow the newest.
+    /// When instants were skipped, what was held before them is dropped.
     pub fn push(&mut self, number: i64, at: Timestamp, values: &[f64]) {
-        debug_assert_eq!(values.len(), self.signals);
         let is_first = self.len == 0;
-        self.len = if !is_first && number == self.newest.saturating_add(1) {
-            (self.len + 1).min(self.capacity)
-        } else {
-            1
-        };
+        let follows = !is_first && number == self.newest.saturating_add(1);
+        self.len = if follows { (self.len + 1).min(self.capacity) } else { 1 };
         self.newest = number;
-        let start = self.block(number) * self.signals;
-        if let Some(block) = self.samples.get_mut(start..start + self.signals) {
-            block.copy_from_slice(values);
+        self.head = if self.head + 1 < self.capacity { self.head + 1 } else { 0 };
+        for (ring, value) in self.samples.chunks_exact_mut(self.capacity).zip(values) {
+            if let Some(slot) = ring.get_mut(self.head) {
+                *slot = *value;
+            }
         }
         for (value, change) in values.iter().zip(&mut self.changed) {
             if is_first || value.to_bits() != change.0.to_bits() {
@@ -113,24 +113,35 @@ impl History {
         }
     }
 
-    /// Sample of `signal` at grid instant `number`; `None` when it is not (or no longer) held.
+    /// The newest `count` samples of `signal`, oldest first, in two slices; fewer when fewer are held.
     #[must_use]
-    pub fn sample(&self, signal: usize, number: i64) -> Option<f64> {
-        let back = self.newest.checked_sub(number)?;
-        if back < 0 || usize::try_from(back).ok()? >= self.len {
+    pub fn tail(&self, signal: usize, count: usize) -> (&[f64], &[f64]) {
+        let count = count.min(self.len);
+        let start = signal * self.capacity;
+        let ring = self.samples.get(start..start + self.capacity).unwrap_or_default();
+        let end = self.head + 1;
+        if count <= end {
+            (ring.get(end - count..end).unwrap_or_default(), &[])
+        } else {
+            let older = count - end;
+            (ring.get(self.capacity - older..).unwrap_or_default(), ring.get(..end).unwrap_or_default())
+        }
+    }
+
+    /// Sample of `signal` taken `back` instants before the newest; `None` when it is not held.
+    #[must_use]
+    pub fn back(&self, signal: usize, back: usize) -> Option<f64> {
+        if back >= self.len {
             return None;
         }
-        self.samples.get(self.block(number) * self.signals + signal).copied()
+        let position = if back <= self.head { self.head - back } else { self.head + self.capacity - back };
+        self.samples.get(signal * self.capacity + position).copied()
     }
 
     /// The value `signal` had at the newest sample and since when it has had it.
     #[must_use]
     pub fn last_change(&self, signal: usize) -> Option<(f64, Timestamp)> {
         if self.len == 0 { None } else { self.changed.get(signal).copied() }
-    }
-
-    fn block(&self, number: i64) -> usize {
-        usize::try_from(number.rem_euclid(self.capacity as i64)).unwrap_or(0)
     }
 }
 
@@ -220,13 +231,19 @@ mod tests {
         for (number, value) in [(10, 1.0), (11, 1.0), (12, 2.0), (13, 2.0)] {
             history.push(number, grid_time(number, Duration::from_secs(30)), &[value]);
         }
-        assert_eq!(history.sample(0, 10), None);
-        assert_eq!(history.sample(0, 11), Some(1.0));
-        assert_eq!(history.sample(0, 13), Some(2.0));
-        assert_eq!(history.sample(0, 14), None);
+        assert_eq!(history.newest(), Some(13));
+        assert_eq!(
+            (history.back(0, 0), history.back(0, 2), history.back(0, 3)),
+            (Some(2.0), Some(1.0), None)
+        );
+        for count in 0..5 {
+            let (older, newer) = history.tail(0, count);
+            let joined = [older, newer].concat();
+            assert_eq!(joined, [1.0, 2.0, 2.0][3 - count.min(3)..], "{count}");
+        }
         assert_eq!(history.last_change(0), Some((2.0, Timestamp::from_micros(360_000_000))));
         history.push(99, grid_time(99, Duration::from_secs(30)), &[2.0]);
-        assert_eq!((history.len(), history.sample(0, 13)), (1, None));
+        assert_eq!((history.len(), history.back(0, 1)), (1, None));
     }
 
     #[test]

@@ -1,0 +1,480 @@
+//! Expressions to a [`Program`]: resolves names, places windows on the grid, shares equal sub-expressions.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::expression::{self, BinaryOp, ExpressionError, Node, NodeKind};
+use super::program::{FeatureFacts, Function, Op, Pair, Program, Register, Window};
+use crate::domain::ZoneSpec;
+
+/// Most instructions of a program. The reference bundle has about 200; registers are numbered in 16 bits.
+pub const MAX_INSTRUCTIONS: usize = 16_384;
+/// Most samples a window may reach back: a day at a step of 30 s. Times signals, it bounds the memory of a unit.
+pub const MAX_WINDOW_SAMPLES: u32 = 2_880;
+
+/// One feature as the manifest declares it.
+#[derive(Debug, Clone)]
+pub struct FeatureSource<'a> {
+    /// Name.
+    pub name: &'a str,
+    /// Expression; `None` for the raw sensor of the feature's name.
+    pub expr: Option<&'a str>,
+    /// Value in place of a missing one.
+    pub missing: Option<f64>,
+}
+
+/// An error in one feature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeatureError {
+    /// The feature.
+    pub feature: String,
+    /// Column in the expression, from 1; `None` when the feature has no expression.
+    pub column: Option<usize>,
+    /// What is wrong and what was expected.
+    pub message: String,
+}
+
+/// Compiles the features of a bundle.
+///
+/// # Errors
+/// Everything that is wrong with any of them.
+pub fn compile(
+    sensors: &[&str],
+    features: &[FeatureSource<'_>],
+    step: Duration,
+    zone: ZoneSpec,
+) -> Result<Program, Vec<FeatureError>> {
+    let (trees, mut errors) = parse_all(sensors, features);
+    let mut compiler = Compiler {
+        sensors,
+        names: features.iter().map(|feature| feature.name).collect(),
+        trees: &trees,
+        step,
+        main: Code::default(),
+        signal: Code::default(),
+        signals: Vec::new(),
+        feature_registers: Vec::new(),
+        facts: Vec::new(),
+        in_signal: 0,
+    };
+    for (index, feature) in features.iter().enumerate() {
+        if let Err(error) = compiler.feature(index, feature) {
+            errors.push(located(feature, error));
+            // Later features may name this one; a register of its own keeps their errors apart from this.
+            compiler.feature_registers.push(0);
+            compiler.facts.push(FeatureFacts::default());
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let capacity = compiler.facts.iter().map(|facts| facts.samples).max().unwrap_or(0).max(1);
+    Ok(Program {
+        sensors: sensors.len(),
+        step,
+        zone,
+        capacity,
+        signal_code: compiler.signal.ops,
+        signals: compiler.signals,
+        code: compiler.main.ops,
+        features: compiler.feature_registers,
+        facts: compiler.facts,
+    })
+}
+
+fn located(feature: &FeatureSource<'_>, error: ExpressionError) -> FeatureError {
+    FeatureError {
+        feature: feature.name.to_owned(),
+        column: feature.expr.map(|_| error.column),
+        message: error.message,
+    }
+}
+
+/// The tree of every feature that has one, and what is wrong with the others.
+fn parse_all(sensors: &[&str], features: &[FeatureSource<'_>]) -> (Vec<Option<Node>>, Vec<FeatureError>) {
+    let mut errors = Vec::new();
+    let trees = features
+        .iter()
+        .map(|feature| {
+            let tree = match feature.expr {
+                Some(text) => expression::parse(text),
+                None if sensors.contains(&feature.name) => {
+                    Ok(Node { column: 1, kind: NodeKind::Name(feature.name.to_owned()) })
+                }
+                None => {
+                    let hint = nearest(feature.name, sensors);
+                    Err(fail(
+                        1,
+                        format!("there is no sensor `{}`; give the feature an `expr`{hint}", feature.name),
+                    ))
+                }
+            };
+            tree.map_err(|error| errors.push(located(feature, error))).ok()
+        })
+        .collect();
+    (trees, errors)
+}
+
+fn fail(column: usize, message: String) -> ExpressionError {
+    ExpressionError { column, message }
+}
+
+/// ` (did you mean ...?)` for the nearest of `known`, or nothing when none is near.
+pub(super) fn nearest(name: &str, known: &[&str]) -> String {
+    known
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .min()
+        .filter(|(distance, _)| *distance <= 1 + name.len() / 4)
+        .map_or(String::new(), |(_, candidate)| format!(" (did you mean `{candidate}`?)"))
+}
+
+/// Key under which equal instructions are found; floats by their bits.
+type OpKey = String;
+
+/// Code under construction; equal instructions share a register.
+#[derive(Debug, Default)]
+struct Code {
+    ops: Vec<Op>,
+    facts: Vec<FeatureFacts>,
+    known: HashMap<OpKey, Register>,
+}
+
+impl Code {
+    fn push(&mut self, column: usize, op: Op, facts: FeatureFacts) -> Result<Register, ExpressionError> {
+        let key = match op {
+            Op::Constant(value) => format!("Constant({:x})", value.to_bits()),
+            Op::OrElse(a, value) => format!("OrElse({a},{:x})", value.to_bits()),
+            other => format!("{other:?}"),
+        };
+        if let Some(register) = self.known.get(&key) {
+            return Ok(*register);
+        }
+        if self.ops.len() >= MAX_INSTRUCTIONS {
+            return Err(fail(
+                column,
+                format!("the bundle's expressions need more than {MAX_INSTRUCTIONS} instructions"),
+            ));
+        }
+        let register = Register::try_from(self.ops.len()).unwrap_or(Register::MAX);
+        self.ops.push(op);
+        self.facts.push(facts);
+        self.known.insert(key, register);
+        Ok(register)
+    }
+
+    /// What the operands together depend on.
+    fn join(&self, operands: &[Register]) -> FeatureFacts {
+        let mut joined = FeatureFacts::default();
+        for facts in operands.iter().filter_map(|register| self.facts.get(usize::from(*register))) {
+            joined.sensors.extend(&facts.sensors);
+            joined.samples = joined.samples.max(facts.samples);
+        }
+        joined.sensors.sort_unstable();
+        joined.sensors.dedup();
+        joined
+    }
+}
+
+struct Compiler<'a> {
+    sensors: &'a [&'a str],
+    names: Vec<&'a str>,
+    trees: &'a [Option<Node>],
+    step: Duration,
+    main: Code,
+    signal: Code,
+    signals: Vec<Register>,
+    feature_registers: Vec<Register>,
+    facts: Vec<FeatureFacts>,
+    /// Depth of feature names followed inside a window's signal; 0 outside of windows.
+    in_signal: usize,
+}
+
+impl Compiler<'_> {
+    fn feature(&mut self, index: usize, feature: &FeatureSource<'_>) -> Result<(), ExpressionError> {
+        // A feature that did not parse is reported already; it still takes its place for those after it.
+        let Some(tree) = self.trees.get(index).and_then(Option::as_ref) else {
+            self.feature_registers.push(0);
+            self.facts.push(FeatureFacts::default());
+            return Ok(());
+        };
+        let mut register = self.node(tree)?;
+        if let Some(default) = feature.missing {
+            register = self.emit(tree.column, Op::OrElse(register, default), &[register])?;
+        }
+        self.feature_registers.push(register);
+        self.facts.push(self.main.facts.get(usize::from(register)).cloned().unwrap_or_default());
+        Ok(())
+    }
+
+    fn code(&mut self) -> &mut Code {
+        if self.in_signal > 0 { &mut self.signal } else { &mut self.main }
+    }
+
+    fn emit(&mut self, column: usize, op: Op, operands: &[Register]) -> Result<Register, ExpressionError> {
+        let code = self.code();
+        let facts = code.join(operands);
+        code.push(column, op, facts)
+    }
+
+    fn node(&mut self, node: &Node) -> Result<Register, ExpressionError> {
+        let column = node.column;
+        match &node.kind {
+            NodeKind::Number(value) => self.emit(column, Op::Constant(*value), &[]),
+            NodeKind::Span(_) => Err(fail(
+                column,
+                "a time span stands only as the second argument of a window, as in mean(x, 5m)".into(),
+            )),
+            NodeKind::Name(name) => self.name(column, name),
+            NodeKind::Negate(inner) => self.function(column, Function::Negate, inner),
+            NodeKind::Binary(op, left, right) => {
+                let left = self.node(left)?;
+                if let (BinaryOp::Power, NodeKind::Number(2.0)) = (op, &right.kind) {
+                    return self.emit(column, Op::Binary(BinaryOp::Multiply, left, left), &[left]);
+                }
+                let right = self.node(right)?;
+                self.emit(column, Op::Binary(*op, left, right), &[left, right])
+            }
+            NodeKind::Call(name, arguments) => self.call(column, name, arguments),
+        }
+    }
+
+    fn name(&mut self, column: usize, name: &str) -> Result<Register, ExpressionError> {
+        let compiled = self.feature_registers.len();
+        if let Some(sensor) = self.sensors.iter().position(|known| *known == name) {
+            return self.sensor_op(column, sensor, Op::Sensor);
+        }
+        match self.names.iter().position(|known| *known == name) {
+            Some(index) if index < compiled && self.in_signal == 0 => {
+                Ok(self.feature_registers.get(index).copied().unwrap_or(0))
+            }
+            // Inside a window the feature's own expression is sampled, so it is compiled once more there.
+            Some(index) if index < compiled => {
+                self.in_signal += 1;
+                if self.in_signal > expression::MAX_EXPRESSION_DEPTH {
+                    return Err(fail(
+                        column,
+                        "features refer to each other too deeply inside a window".into(),
+                    ));
+                }
+                let tree = self.trees.get(index).cloned().flatten();
+                let result = match tree {
+                    Some(tree) => self.node(&tree).map_err(|error| {
+                        fail(column, format!("`{name}` cannot stand inside a window: {}", error.message))
+                    }),
+                    None => Err(fail(column, format!("`{name}` has errors of its own"))),
+                };
+                self.in_signal -= 1;
+                result
+            }
+            Some(_) => Err(fail(
+                column,
+                format!(
+                    "`{name}` is this feature or a later one; a feature may use earlier ones only: move it up"
+                ),
+            )),
+            None if name == "pi" => self.emit(column, Op::Constant(std::f64::consts::PI), &[]),
+            None => {
+                let known: Vec<&str> =
+                    self.sensors.iter().chain(self.names.iter().take(compiled)).copied().collect();
+                Err(fail(
+                    column,
+                    format!(
+                        "unknown name `{name}`, expected a sensor or an earlier feature{}",
+                        nearest(name, &known)
+                    ),
+                ))
+            }
+        }
+    }
+
+    fn sensor_op(
+        &mut self,
+        column: usize,
+        sensor: usize,
+        op: fn(u16) -> Op,
+    ) -> Result<Register, ExpressionError> {
+        let index = u16::try_from(sensor).unwrap_or(u16::MAX);
+        let facts = FeatureFacts { sensors: vec![index], samples: 0 };
+        self.code().push(column, op(index), facts)
+    }
+
+    fn function(
+        &mut self,
+        column: usize,
+        function: Function,
+        argument: &Node,
+    ) -> Result<Register, ExpressionError> {
+        let a = self.node(argument)?;
+        self.emit(column, Op::Call(function, a), &[a])
+    }
+
+    fn call(&mut self, column: usize, name: &str, arguments: &[Node]) -> Result<Register, ExpressionError> {
+        let function = match name {
+            "abs" => Some(Function::Abs),
+            "sqrt" => Some(Function::Sqrt),
+            "exp" => Some(Function::Exp),
+            "ln" => Some(Function::Ln),
+            "sin" => Some(Function::Sin),
+            "cos" => Some(Function::Cos),
+            "not" => Some(Function::Not),
+            "isnan" => Some(Function::IsNan),
+            _ => None,
+        };
+        let pair = match name {
+            "min" => Some(Pair::Min),
+            "max" => Some(Pair::Max),
+            "and" => Some(Pair::And),
+            "or" => Some(Pair::Or),
+            _ => None,
+        };
+        let window = match name {
+            "lag" => Some(Window::Lag),
+            "mean" => Some(Window::Mean),
+            "std" => Some(Window::Std),
+            "slope" => Some(Window::Slope),
+            _ => None,
+        };
+        match (name, arguments) {
+            (_, [a]) if function.is_some() => self.function(column, function.unwrap_or(Function::Abs), a),
+            (_, [a, b]) if pair.is_some() => {
+                let (a, b) = (self.node(a)?, self.node(b)?);
+                self.emit(column, Op::Pair(pair.unwrap_or(Pair::Min), a, b), &[a, b])
+            }
+            (_, [signal, span]) if window.is_some() => {
+                self.window(column, name, window.unwrap_or(Window::Mean), signal, span)
+            }
+            ("pow", [a, b]) => {
+                let (a, b) = (self.node(a)?, self.node(b)?);
+                self.emit(column, Op::Binary(BinaryOp::Power, a, b), &[a, b])
+            }
+            ("clip", [x, low, high]) => {
+                let (x, low, high) = (self.node(x)?, self.node(low)?, self.node(high)?);
+                self.emit(column, Op::Clip(x, low, high), &[x, low, high])
+            }
+            ("if", [condition, yes, no]) => {
+                let (condition, yes, no) = (self.node(condition)?, self.node(yes)?, self.node(no)?);
+                self.emit(column, Op::If(condition, yes, no), &[condition, yes, no])
+            }
+            ("since_change", [signal]) => self.since_change(column, signal),
+            ("age" | "hour", _) if self.in_signal > 0 => {
+                Err(fail(column, format!("`{name}` cannot stand inside a window")))
+            }
+            ("age", [Node { kind: NodeKind::Name(sensor), column }]) => {
+                match self.sensors.iter().position(|known| known == sensor) {
+                    Some(index) => self.sensor_op(*column, index, Op::Age),
+                    None => Err(fail(
+                        *column,
+                        format!("`age` wants a sensor; `{sensor}` is none{}", nearest(sensor, self.sensors)),
+                    )),
+                }
+            }
+            ("hour", []) => self.emit(column, Op::Hour, &[]),
+            _ => Err(wrong_call(column, name, arguments.len())),
+        }
+    }
+
+    /// Compiles the signal a window looks at; gives its number.
+    fn signal(&mut self, column: usize, signal: &Node) -> Result<(u16, FeatureFacts), ExpressionError> {
+        if self.in_signal > 0 {
+            return Err(fail(column, "a window cannot stand inside a window".into()));
+        }
+        self.in_signal = 1;
+        let register = self.node(signal);
+        self.in_signal = 0;
+        let register = register?;
+        let facts = self.signal.facts.get(usize::from(register)).cloned().unwrap_or_default();
+        let number = self.signals.iter().position(|known| *known == register).unwrap_or_else(|| {
+            self.signals.push(register);
+            self.signals.len() - 1
+        });
+        Ok((u16::try_from(number).unwrap_or(u16::MAX), facts))
+    }
+
+    fn window(
+        &mut self,
+        column: usize,
+        name: &str,
+        window: Window,
+        signal: &Node,
+        span: &Node,
+    ) -> Result<Register, ExpressionError> {
+        let NodeKind::Span(length) = span.kind else {
+            return Err(fail(
+                span.column,
+                format!("`{name}` wants a time span such as 5m as its second argument"),
+            ));
+        };
+        let (span_us, step_us) = (length.as_micros(), self.step.as_micros().max(1));
+        if span_us == 0 || !span_us.is_multiple_of(step_us) {
+            let step = self.step.as_secs_f64();
+            return Err(fail(
+                span.column,
+                format!("the span must be a multiple of the bundle's step ({step} s)"),
+            ));
+        }
+        let samples = u32::try_from(span_us / step_us).unwrap_or(u32::MAX);
+        if samples > MAX_WINDOW_SAMPLES {
+            return Err(fail(
+                span.column,
+                format!("the span needs {samples} samples; at most {MAX_WINDOW_SAMPLES} are kept"),
+            ));
+        }
+        let (signal, mut facts) = self.signal(column, signal)?;
+        // A lag of n steps needs the sample n instants before the present one: n + 1 in all.
+        facts.samples = samples as usize + usize::from(window == Window::Lag);
+        self.main.push(column, Op::Window(window, signal, samples), facts)
+    }
+
+    fn since_change(&mut self, column: usize, signal: &Node) -> Result<Register, ExpressionError> {
+        let (signal, facts) = self.signal(column, signal)?;
+        self.main.push(column, Op::SinceChange(signal), facts)
+    }
+}
+
+/// What each function takes, for the message about a wrong call.
+const SIGNATURES: [(&str, &str); 21] = [
+    ("abs", "abs(x)"),
+    ("sqrt", "sqrt(x)"),
+    ("exp", "exp(x)"),
+    ("ln", "ln(x)"),
+    ("sin", "sin(x)"),
+    ("cos", "cos(x)"),
+    ("not", "not(x)"),
+    ("isnan", "isnan(x)"),
+    ("min", "min(a, b)"),
+    ("max", "max(a, b)"),
+    ("and", "and(a, b)"),
+    ("or", "or(a, b)"),
+    ("pow", "pow(x, y)"),
+    ("clip", "clip(x, low, high)"),
+    ("if", "if(condition, then, else)"),
+    ("lag", "lag(x, 1m)"),
+    ("mean", "mean(x, 5m)"),
+    ("std", "std(x, 5m)"),
+    ("slope", "slope(x, 5m)"),
+    ("age", "age(SENSOR)"),
+    ("since_change", "since_change(x)"),
+];
+
+fn wrong_call(column: usize, name: &str, arguments: usize) -> ExpressionError {
+    if name == "hour" {
+        return fail(column, format!("`hour()` takes no argument, found {arguments}"));
+    }
+    match SIGNATURES.iter().find(|(known, _)| *known == name) {
+        Some((_, signature)) => {
+            fail(column, format!("`{name}` is called as {signature}, found {arguments} argument(s)"))
+        }
+        None => {
+            let known: Vec<&str> = SIGNATURES.iter().map(|(known, _)| *known).chain(["hour"]).collect();
+            fail(
+                column,
+                format!("unknown function `{name}`{}; there are {}", nearest(name, &known), known.join(" ")),
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "compile_tests.rs"]
+mod tests;
