@@ -1,0 +1,178 @@
+//! The configuration: a TOML file, overridden by the environment, checked as a whole.
+
+mod check;
+mod problem;
+mod secret;
+mod sections;
+mod table;
+mod template;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use config::{Config, Environment, File, FileFormat, Value, ValueKind};
+
+pub use check::{Checked, DaemonTopics};
+pub use problem::{Problem, SettingsErrors};
+pub use secret::Secret;
+pub use sections::{
+    BundleSettings, EngineSection, HealthSettings, InstanceSettings, LogSettings, MqttSettings,
+    PayloadSettings, Settings, TopicSettings,
+};
+pub use table::{KeySpec, SectionSpec};
+pub use template::template;
+pub use value::SettingValue;
+
+use table::Reader;
+
+/// Largest configuration file read: a hundred times the documented template.
+const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
+/// Most similar names are suggested only when they resemble this much (Jaro-Winkler, 0 to 1).
+const MIN_SIMILARITY: f64 = 0.75;
+
+/// Where a configuration comes from; kept so that a reload reads the same again.
+#[derive(Debug, Clone, Default)]
+pub struct Source {
+    /// The TOML file, if any.
+    pub file: Option<PathBuf>,
+    /// `COOLTWIN__SECTION__KEY` variables with their values.
+    pub environment: BTreeMap<String, String>,
+    /// `section.key` with values from the command line; they win.
+    pub overrides: Vec<(String, String)>,
+}
+
+impl Source {
+    /// A file, this process's environment, and overrides.
+    #[must_use]
+    pub fn of_process(file: Option<&Path>, overrides: &[(String, String)]) -> Self {
+        // `vars` would panic on a variable that is not Unicode.
+        let environment = std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(key, _)| key.to_ascii_uppercase().starts_with("COOLTWIN__"))
+            .collect();
+        Self { file: file.map(Path::to_path_buf), environment, overrides: overrides.to_vec() }
+    }
+
+    /// Reads everything and reports every wrong or unknown key at once. What the values mean together is
+    /// checked by [`Settings::check`].
+    ///
+    /// # Errors
+    /// All problems found.
+    pub fn load(&self) -> Result<Settings, SettingsErrors> {
+        let values = self.values().map_err(|problem| SettingsErrors(vec![problem]))?;
+        let specs = Settings::specs();
+        let mut problems = Vec::new();
+        let mut flat = BTreeMap::new();
+        for (section, value) in values {
+            let origin = value.origin().map(str::to_owned);
+            match value.kind {
+                ValueKind::Table(keys) if specs.iter().any(|spec| spec.name == section) => {
+                    flat.extend(keys.into_iter().map(|(key, value)| (format!("{section}.{key}"), value)));
+                }
+                ValueKind::Table(keys) => {
+                    let origin = origin.or_else(|| keys.values().find_map(|value| value.origin().map(str::to_owned)));
+                    problems.push(Problem { origin, ..unknown_section(&section) });
+                }
+                _ => problems.push(Problem { origin, ..stray_value(&section) }),
+            }
+        }
+        let mut reader = Reader::new(flat);
+        let settings = Settings::read(&mut reader);
+        problems.append(&mut reader.problems);
+        problems.extend(reader.leftover().map(|(name, value)| {
+            Problem { origin: value.origin().map(str::to_owned), ..unknown_key(name) }
+        }));
+        if problems.is_empty() { Ok(settings) } else { Err(SettingsErrors(problems)) }
+    }
+
+    fn values(&self) -> Result<BTreeMap<String, Value>, Problem> {
+        let mut builder = Config::builder();
+        let mut named = "the environment".to_owned();
+        if let Some(path) = &self.file {
+            named = path.display().to_string();
+            builder = builder.add_source(File::from_str(&read_file(path)?, FileFormat::Toml));
+        }
+        let environment = Environment::with_prefix("COOLTWIN")
+            .prefix_separator("__")
+            .separator("__")
+            .source(Some(self.environment.clone().into_iter().collect()));
+        builder = builder.add_source(environment);
+        for (key, value) in &self.overrides {
+            builder = builder.set_override(key, value.as_str()).map_err(|_| {
+                Problem::new(key, None, "is not the name of a setting", "write it as section.key")
+            })?;
+        }
+        let config = builder.build().map_err(|error| {
+            Problem::new(&named, None, error.to_string().trim(), "correct the file; it must be TOML")
+        })?;
+        match config.cache.kind {
+            ValueKind::Table(table) => Ok(table.into_iter().collect()),
+            _ => Ok(BTreeMap::new()),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, Problem> {
+    let problem = |reason: String| {
+        let remedy = "name a readable TOML file; `cooltwin config` prints a complete one";
+        Problem::new(path.display().to_string(), None, reason, remedy)
+    };
+    let length = std::fs::metadata(path).map_err(|error| problem(format!("cannot be read: {error}")))?.len();
+    if length > MAX_CONFIG_BYTES {
+        return Err(problem(format!("has {length} bytes, more than the {MAX_CONFIG_BYTES} allowed")));
+    }
+    std::fs::read_to_string(path).map_err(|error| problem(format!("cannot be read: {error}")))
+}
+
+fn stray_value(name: &str) -> Problem {
+    let specs = Settings::specs();
+    if specs.iter().any(|spec| spec.name == name) {
+        let remedy = format!("write [{name}] and its keys below");
+        return Problem::new(name, None, "is a section, not a value", remedy);
+    }
+    let remedy = match specs.iter().find(|spec| spec.keys.iter().any(|known| known.key == name)) {
+        Some(spec) => format!("did you mean {}.{name}?", spec.name),
+        None => format!("put it below one of {}", bracketed(&specs)),
+    };
+    Problem::new(name, None, "stands outside every section", remedy)
+}
+
+fn unknown_section(name: &str) -> Problem {
+    let specs = Settings::specs();
+    let remedy = match nearest(name, specs.iter().map(|spec| spec.name)) {
+        Some(near) => format!("did you mean [{near}]?"),
+        None => format!("the sections are {}", bracketed(&specs)),
+    };
+    Problem::new(name, None, format!("there is no section [{name}]"), remedy)
+}
+
+fn unknown_key(name: &str) -> Problem {
+    let specs = Settings::specs();
+    let (section, key) = name.split_once('.').unwrap_or((name, ""));
+    let keys: Vec<&str> = specs
+        .iter()
+        .filter(|spec| spec.name == section)
+        .flat_map(|spec| spec.keys.iter().map(|known| known.key))
+        .collect();
+    let elsewhere = specs.iter().find(|spec| spec.keys.iter().any(|known| known.key == key));
+    let remedy = match (elsewhere, nearest(key, keys.iter().copied())) {
+        (Some(other), _) => format!("did you mean {}.{key}?", other.name),
+        (None, Some(near)) => format!("did you mean {section}.{near}?"),
+        (None, None) => format!("the keys of [{section}] are {}", keys.join(", ")),
+    };
+    Problem::new(name, None, "there is no such setting", remedy)
+}
+
+fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let similarity = |candidate: &str| strsim::jaro_winkler(name, candidate);
+    known
+        .filter(|candidate| similarity(candidate) >= MIN_SIMILARITY)
+        .max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
+}
+
+fn bracketed(specs: &[SectionSpec]) -> String {
+    specs.iter().map(|spec| format!("[{}]", spec.name)).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,132 @@
+//! The table of all settings.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Secret;
+use super::table::{KeySpec, Reader, SectionSpec, sections};
+use super::value::SettingValue;
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+sections! {
+    /// This daemon among others.
+    [instance] InstanceSettings {
+        /// Name of this daemon. Stands in its topics and in its client id, so it must be unique at the broker.
+        name: String = "main".to_owned();
+        /// Longest time a stop may take: what is still unconfirmed by then is left to the broker's redelivery.
+        /// Keep it below TimeoutStopSec of the service.
+        stop_timeout: Duration = s(5), from ms(100) => s(300);
+    }
+
+    /// The connection to the broker.
+    [mqtt] MqttSettings {
+        /// Where the broker is: mqtt://host:1883, or mqtts://host:8883 for TLS.
+        url: String = "mqtt://localhost:1883".to_owned();
+        /// Client id. Must stay the same over restarts: the broker keeps what arrived meanwhile under this name.
+        /// Unset: `cooltwin-` and the instance's name.
+        client_id: Option<String> = None, example "\"cooltwin-main\"";
+        /// User name at the broker.
+        username: Option<String> = None, example "\"cooltwin\"";
+        /// Password. Better in `password_file`, or in the environment variable COOLTWIN__MQTT__PASSWORD.
+        password: Option<Secret> = None, example "\"secret\"";
+        /// File that holds the password, one line. Read anew at every connect.
+        password_file: Option<PathBuf> = None, example "\"/etc/cooltwin/mqtt-password\"";
+        /// Certificates of the authorities that may have signed the broker's certificate, PEM.
+        /// Unset: those the system trusts. Used with mqtts:// only, as are the next two.
+        ca_file: Option<PathBuf> = None, example "\"/etc/cooltwin/ca.pem\"";
+        /// Certificate to present to the broker, PEM, with its chain.
+        client_cert_file: Option<PathBuf> = None, example "\"/etc/cooltwin/client.pem\"";
+        /// Private key of that certificate, PEM.
+        client_key_file: Option<PathBuf> = None, example "\"/etc/cooltwin/client.key\"";
+        /// How often the link is probed. A dead link is found within twice this time.
+        keep_alive: Duration = s(10), from s(2) => s(3600);
+        /// Forget what arrived while disconnected. With `false` the broker keeps it and no reading is lost.
+        clean_session: bool = false;
+        /// Quality of service asked for readings: 1 loses nothing, 0 is faster and may lose.
+        subscribe_qos: usize = 1, from 0 => 1;
+        /// Longest time for one attempt to connect, TLS and greeting included.
+        connect_timeout: Duration = s(10), from s(1) => s(120);
+        /// Longest pause between two attempts to connect; the pauses double up to it, with jitter.
+        reconnect_max: Duration = s(60), from ms(500) => s(600);
+    }
+
+    /// Topics. Placeholders in braces stand for one whole level.
+    [topics] TopicSettings {
+        /// Single readings: a bare number, or JSON with value and time. Needs {unit} and {sensor}.
+        reading: String = "hvac/{unit}/sensors/{sensor}".to_owned();
+        /// Frames: one JSON object with many readings. Needs {unit}.
+        frame: String = "hvac/{unit}/sensors".to_owned();
+        /// Prediction documents. Needs {unit}.
+        prediction: String = "hvac/{unit}/predictions".to_owned();
+        /// One target's bare number. Needs {unit} and {target}.
+        target: String = "hvac/{unit}/predictions/{target}".to_owned();
+        /// What a unit is doing and why, retained. Needs {unit}.
+        state: String = "hvac/{unit}/state".to_owned();
+        /// The daemon's own topics stand below this one: status, health, cmd. Needs {instance}.
+        daemon: String = "cooltwin/{instance}".to_owned();
+    }
+
+    /// Where value and time stand in the payloads that come in.
+    [payload] PayloadSettings {
+        /// JSON pointer of the value of a single reading.
+        value: String = "/value".to_owned();
+        /// JSON pointer of the time of a single reading.
+        time: String = "/time".to_owned();
+        /// Key of the time in a frame; `time` is accepted as well.
+        frame_time: String = "timestamp".to_owned();
+        /// Key of the object with the readings in a frame; a frame without it is flat.
+        frame_data: String = "data".to_owned();
+        /// Zone of times that come without an offset: UTC, a name such as Europe/Vienna, or +02:00.
+        time_zone: String = "UTC".to_owned();
+    }
+
+    /// When units are predicted, and how many are held.
+    [engine] EngineSection {
+        /// Quiet time after a single reading before its unit is predicted, so that a burst gives one prediction.
+        settle: Duration = ms(100), from ms(0) => s(60);
+        /// Shortest time between two predictions of one unit; "0s" predicts every frame.
+        min_interval: Duration = ms(0), from ms(0) => s(3600);
+        /// Most units held at once; readings of further ones are refused and counted.
+        max_units: usize = 256, from 1 => 100_000;
+        /// Silence after which a unit is forgotten and its retained state removed.
+        unit_ttl: Duration = s(24 * 3600), from s(1) => s(366 * 24 * 3600);
+        /// How far ahead of the clock a time may be and still be believed.
+        max_clock_skew: Duration = s(60), from s(0) => s(24 * 3600);
+        /// Longest payload that is read, in bytes; longer ones are refused and counted.
+        max_payload_bytes: usize = 64 * 1024, from 64 => 1024 * 1024;
+        /// Most messages that wait unacknowledged for their unit to settle. Must stay below the broker's
+        /// in-flight limit (20 for mosquitto), or both wait for each other.
+        max_waiting: usize = 16, from 1 => 10_000;
+        /// Publish each target as a bare number too, for devices that cannot read JSON.
+        target_topics: bool = true;
+    }
+
+    /// The models.
+    [bundle] BundleSettings {
+        /// Folder of the model bundle.
+        /// Unset: /usr/share/cooltwin/models/unit-cooler, or models/unit-cooler where the program is started.
+        path: Option<PathBuf> = None, example "\"/var/lib/cooltwin/models/site\"";
+    }
+
+    /// The heartbeat.
+    [health] HealthSettings {
+        /// How often the health document is published.
+        interval: Duration = s(30), from ms(100) => s(3600);
+    }
+
+    /// The log.
+    [log] LogSettings {
+        /// error, warn, info, debug or trace; also filters by module such as "info,cooltwin::daemon=debug".
+        level: String = "info".to_owned();
+        /// Where to: "journal" with structured fields, "text" on standard error, or "auto": the journal
+        /// when started by systemd, else text.
+        format: String = "auto".to_owned();
+    }
+}
