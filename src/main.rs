@@ -1,3 +1,5 @@
 //! The `cooltwin` binary: arguments in, exit code out.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    cooltwin::cli::main()
+}
