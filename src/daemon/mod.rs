@@ -4,6 +4,7 @@
 //! engine and the outbox and never waits for the link. The *supervisor* in [`run`] starts both, turns
 //! reload requests into loaded configurations and stops everything in order.
 
+pub mod clock;
 pub mod settings;
 
 use settings::{Settings, Source};
@@ -20,6 +21,8 @@ pub struct DaemonConfig {
     pub bundle: Bundle,
     /// Where settings and bundle are read again at a reload; `None` refuses reloads.
     pub source: Option<Source>,
+    /// The wall clock to go by; the system's unless the time is simulated.
+    pub clock: clock::WallClock,
     /// Whether to tell systemd about readiness, status and the watchdog.
     pub notify_systemd: bool,
 }
@@ -65,7 +68,7 @@ impl Controls {
 /// # Errors
 /// What made it end by itself; a broker that is away does not.
 pub async fn run(config: DaemonConfig, mut controls: Controls) -> anyhow::Result<()> {
-    let _ = (config.settings, config.bundle, config.source, config.notify_systemd);
+    let _ = (config.settings, config.bundle, config.source, config.clock, config.notify_systemd);
     let _ = (controls.stop.wait_for(|stop| *stop).await.is_ok(), &controls.reload);
     Ok(())
 }
