@@ -57,7 +57,7 @@ pub struct Style {
 pub enum Shape {
     /// `{"timestamp":...,"data":{"UCAIT":24.1,...}}`
     Frames,
-    /// `{"value":24.1,"timestamp":...}`, the sensor in the topic
+    /// `{"value":24.1,"time":...}`, the sensor in the topic
     Readings,
 }
 
@@ -328,7 +328,7 @@ mod tests {
         let messages = singles.messages(&row);
         assert_eq!(messages.len(), timed["data"].as_object().unwrap().len());
         assert_eq!(messages[0].0, "hvac/cooler-01/sensors/AMBT");
-        assert!(messages[0].1.contains("\"timestamp\""));
+        assert!(messages[0].1.contains("\"time\""));
     }
 
     #[test]

@@ -43,12 +43,12 @@ pub fn frame(row: &UnitRow, out: &mut String) {
     out.push('}');
 }
 
-/// Appends the MQTT payload of a single reading: `{"value":25.1,"timestamp":"..."}`. Unit and sensor
+/// Appends the MQTT payload of a single reading: `{"value":25.1,"time":"..."}`. Unit and sensor
 /// are in the topic.
 pub fn reading(value: f64, time_us: i64, out: &mut String) {
     out.push_str("{\"value\":");
     push_number(value, out);
-    let _ = write!(out, ",\"timestamp\":\"{}\"}}", rfc3339(time_us));
+    let _ = write!(out, ",\"time\":\"{}\"}}", rfc3339(time_us));
 }
 
 /// The reported readings of a row as (sensor id, value), for publishing them one by one.
@@ -113,6 +113,6 @@ mod tests {
         assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
         text.clear();
         reading(25.13, 1_767_571_230_500_000, &mut text);
-        assert_eq!(text, "{\"value\":25.13,\"timestamp\":\"2026-01-05T00:00:30.5Z\"}");
+        assert_eq!(text, "{\"value\":25.13,\"time\":\"2026-01-05T00:00:30.5Z\"}");
     }
 }
