@@ -134,6 +134,9 @@ pub struct Manifest {
     pub targets: Vec<TargetSpec>,
     /// With more missing features than this nothing is predicted.
     pub max_missing_features: usize,
+    /// Relative difference of outputs from the golden ones that is allowed; 0 for tree ensembles. Networks
+    /// may need one, as their sums depend on the processor.
+    pub golden_tolerance: f64,
     /// SHA-256 of each other file, in hex.
     pub hashes: BTreeMap<String, String>,
 }
@@ -198,7 +201,18 @@ struct RawManifest {
     #[serde(default)]
     limits: RawLimits,
     #[serde(default)]
+    golden: RawGolden,
+    #[serde(default)]
     hashes: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawGolden {
+    #[serde(default)]
+    tolerance: f64,
+    #[serde(default)]
+    reason: String,
 }
 
 fn utc() -> String {
@@ -276,6 +290,10 @@ impl RawManifest {
         let sensors = entries("sensors", self.sensors, MAX_SENSORS, problems, check_sensor);
         let features = entries("features", self.features, MAX_FEATURES, problems, check_feature);
         let width = features.len();
+        let tolerance = self.golden.tolerance;
+        if !(0.0..=0.01).contains(&tolerance) || (tolerance > 0.0 && self.golden.reason.trim().is_empty()) {
+            problems.add("golden", "tolerance must lie in 0..=0.01 and needs a `reason` when it is not 0");
+        }
         let targets = entries("targets", self.targets, MAX_TARGETS, problems, |place, raw, problems| {
             check_target(place, raw, width, problems)
         });
@@ -293,6 +311,7 @@ impl RawManifest {
             sensors,
             features,
             targets,
+            golden_tolerance: tolerance,
             hashes: self.hashes,
         })
     }
