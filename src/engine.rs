@@ -3,12 +3,21 @@
 //! The engine knows no MQTT, no clock and no file. Replay, tests, benches and the daemon call the very
 //! same [`Engine::handle`].
 
+mod intake;
+mod outlet;
 pub mod settings;
+mod unit;
 
 pub use settings::{EngineSettings, Topics};
 
+use std::collections::BTreeMap;
+
 use crate::bundle::Bundle;
-use crate::domain::{Effect, Monotonic, Now, RejectCounts, Timestamp, Token};
+use crate::domain::{
+    DecodedReading, Decoder, Effect, Monotonic, Now, Publish, PublishKind, Quality, Reason, RejectCounts,
+    Timestamp, Token, UnitId,
+};
+use unit::{Unit, UnitTopics};
 
 /// One thing that happened.
 #[derive(Debug, Clone, Copy)]
@@ -81,26 +90,100 @@ pub struct Engine {
     bundle: Bundle,
     settings: EngineSettings,
     stopwatch: Stopwatch,
+    decoder: Decoder,
+    /// Channel that measures each target, where one does.
+    target_channels: Vec<Option<usize>>,
+    units: BTreeMap<UnitId, Unit>,
+    /// Messages that wait, over all units.
+    waiting: usize,
     counters: EngineCounters,
+    // Working memory, kept so that nothing is allocated per reading.
+    readings: Vec<DecodedReading>,
+    reasons: Vec<Reason>,
+    values: Vec<f64>,
 }
 
 impl Engine {
     /// An engine that has heard of no unit yet.
     #[must_use]
     pub fn new(bundle: Bundle, settings: EngineSettings, stopwatch: Stopwatch) -> Self {
-        Self { bundle, settings, stopwatch, counters: EngineCounters::default() }
+        let channels = bundle.manifest.channels();
+        let target_channels = bundle
+            .manifest
+            .targets
+            .iter()
+            .map(|target| channels.iter().position(|name| Some(*name) == target.measured_by.as_deref()))
+            .collect();
+        let decoder = Decoder::new(channels, settings.keys.clone(), settings.zone.clone());
+        Self {
+            bundle,
+            settings,
+            stopwatch,
+            decoder,
+            target_channels,
+            units: BTreeMap::new(),
+            waiting: 0,
+            counters: EngineCounters::default(),
+            readings: Vec::new(),
+            reasons: Vec::new(),
+            values: Vec::new(),
+        }
     }
 
     /// Handles one input at one time and appends what is to be done to `effects`.
-    pub fn handle(&mut self, _now: Now, _input: Input<'_>, _effects: &mut Vec<Effect>) {
-        let _ = (self.stopwatch)();
-        self.counters.messages += 1;
+    pub fn handle(&mut self, now: Now, input: Input<'_>, effects: &mut Vec<Effect>) {
+        match input {
+            Input::Message { .. } | Input::Readings { .. } => self.intake(now, input, effects),
+            Input::Tick => self.tick(now, effects),
+            Input::Flush => {
+                for id in self.ids_where(|unit| unit.due.is_some()) {
+                    self.evaluate(now, &id, effects);
+                }
+            }
+        }
     }
 
     /// When [`Input::Tick`] is due next, if anything waits.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Monotonic> {
-        None
+        self.units
+            .values()
+            .flat_map(|unit| [unit.due, unit.stale_at, Some(unit.last_heard.plus(self.settings.unit_ttl))])
+            .flatten()
+            .min()
+    }
+
+    fn tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let at = now.monotonic;
+        for id in self.ids_where(|unit| unit.due.is_some_and(|due| due <= at)) {
+            self.evaluate(now, &id, effects);
+        }
+        for id in self.ids_where(|unit| unit.stale_at.is_some_and(|due| due <= at)) {
+            self.check_stale(now, &id, effects);
+        }
+        let ttl = self.settings.unit_ttl;
+        for id in self.ids_where(|unit| unit.last_heard.plus(ttl) <= at) {
+            self.evict(id, effects);
+        }
+    }
+
+    fn ids_where(&self, wanted: impl Fn(&Unit) -> bool) -> Vec<UnitId> {
+        self.units.iter().filter(|(_, unit)| wanted(unit)).map(|(id, _)| id.clone()).collect()
+    }
+
+    fn evict(&mut self, id: UnitId, effects: &mut Vec<Effect>) {
+        let Some(unit) = self.units.remove(&id) else { return };
+        self.counters.evicted += 1;
+        self.waiting = self.waiting.saturating_sub(unit.waiting.len());
+        // An empty retained message removes the retained state, so that nobody finds a unit that is gone.
+        effects.push(Effect::Publish(Publish {
+            topic: unit.topics.state,
+            payload: Vec::new(),
+            retain: true,
+            kind: PublishKind::State,
+        }));
+        effects.extend(unit.waiting.into_iter().map(Effect::Acknowledge));
+        effects.push(Effect::UnitEvicted(id));
     }
 
     /// What has been done so far.
@@ -112,7 +195,21 @@ impl Engine {
     /// The units held, by their last quality.
     #[must_use]
     pub fn units(&self) -> UnitsByQuality {
-        UnitsByQuality::default()
+        let mut by_quality = UnitsByQuality::default();
+        for unit in self.units.values() {
+            match unit.quality() {
+                Quality::Good => by_quality.good += 1,
+                Quality::Uncertain => by_quality.uncertain += 1,
+                Quality::Bad => by_quality.bad += 1,
+            }
+        }
+        by_quality
+    }
+
+    /// Bytes held for units.
+    #[must_use]
+    pub fn unit_memory_bytes(&self) -> usize {
+        self.units.values().map(|unit| unit.state.memory_bytes() + size_of::<Unit>()).sum()
     }
 
     /// The loaded bundle.
@@ -128,6 +225,23 @@ impl Engine {
     }
 
     /// Takes over the units, sequence numbers and counters of an engine that this one replaces. Held
-    /// readings and history are kept when both bundles lay them out alike; else units start afresh.
-    pub fn adopt(&mut self, _old: Self) {}
+    /// readings and history are kept when both bundles lay them out alike; else units start afresh. Call with
+    /// nothing waiting, after [`Input::Flush`].
+    pub fn adopt(&mut self, old: Self) {
+        let (mine, theirs) = (&self.bundle.manifest, &old.bundle.manifest);
+        let alike = mine.sensors == theirs.sensors
+            && mine.features == theirs.features
+            && mine.step == theirs.step
+            && mine.channels() == theirs.channels();
+        self.counters = old.counters;
+        for (id, unit) in old.units {
+            let topics = UnitTopics::new(&self.settings.topics, &id, self.bundle.targets());
+            let state = if alike { unit.state } else { self.bundle.evaluator.assembler.new_state() };
+            let mut adopted = Unit::new(state, topics, unit.last_heard);
+            adopted.seq = unit.seq;
+            adopted.last_evaluated = unit.last_evaluated;
+            adopted.stale_at = unit.stale_at;
+            self.units.insert(id, adopted);
+        }
+    }
 }

@@ -198,6 +198,18 @@ impl Assembler {
         }
     }
 
+    /// How long from `now` until the first required sensor that is still fresh turns stale.
+    #[must_use]
+    pub fn next_stale(&self, state: &UnitState, now: Now) -> Option<Duration> {
+        let sensors = self.rules.iter().take(self.sensors).enumerate();
+        sensors
+            .filter(|(_, rule)| rule.missing == Missing::Required)
+            .filter_map(|(index, rule)| rule.max_age.checked_sub(state.get(index)?.age(now)))
+            .min()
+            // Fresh means an age of at most `max_age`, so it is stale one tick of the clock later.
+            .map(|left| left.saturating_add(Duration::from_micros(1)))
+    }
+
     /// The fresh measurement a channel holds, as of `now`.
     #[must_use]
     pub fn measurement(&self, state: &UnitState, channel: usize, now: Now) -> Option<f64> {

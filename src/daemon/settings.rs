@@ -73,7 +73,8 @@ impl Source {
                     flat.extend(keys.into_iter().map(|(key, value)| (format!("{section}.{key}"), value)));
                 }
                 ValueKind::Table(keys) => {
-                    let origin = origin.or_else(|| keys.values().find_map(|value| value.origin().map(str::to_owned)));
+                    let origin =
+                        origin.or_else(|| keys.values().find_map(|value| value.origin().map(str::to_owned)));
                     problems.push(Problem { origin, ..unknown_section(&section) });
                 }
                 _ => problems.push(Problem { origin, ..stray_value(&section) }),
@@ -82,9 +83,12 @@ impl Source {
         let mut reader = Reader::new(flat);
         let settings = Settings::read(&mut reader);
         problems.append(&mut reader.problems);
-        problems.extend(reader.leftover().map(|(name, value)| {
-            Problem { origin: value.origin().map(str::to_owned), ..unknown_key(name) }
-        }));
+        problems.extend(
+            reader.leftover().map(|(name, value)| Problem {
+                origin: value.origin().map(str::to_owned),
+                ..unknown_key(name)
+            }),
+        );
         if problems.is_empty() { Ok(settings) } else { Err(SettingsErrors(problems)) }
     }
 

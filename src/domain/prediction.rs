@@ -57,6 +57,9 @@ pub struct PredictionDocument<'a> {
     pub sensors: usize,
     /// Target names with measured minus predicted, where a fresh measurement is held.
     pub residuals: &'a [(&'a str, f64)],
+    /// Whether residuals say anything about faults: not when features are computed from measured targets.
+    /// Only written when false.
+    pub residuals_usable: bool,
     /// Which model made it.
     pub model: &'a ModelIdentity,
     /// Where the time went.
@@ -96,6 +99,9 @@ impl Serialize for PredictionDocument<'_> {
             &Inputs { oldest_s: self.oldest_s, fresh: self.fresh, sensors: self.sensors },
         )?;
         map.serialize_entry("residuals", &Pairs(self.residuals))?;
+        if !self.residuals_usable {
+            map.serialize_entry("residuals_usable", &false)?;
+        }
         map.serialize_entry("model", self.model)?;
         map.serialize_entry("latency_us", &self.latency_us)?;
         map.end()
@@ -150,6 +156,7 @@ mod tests {
             fresh: 19,
             sensors: 20,
             residuals: &[("UCAOT", -0.5)],
+            residuals_usable: true,
             model: &model,
             latency_us: LatencyMicros::default(),
         };

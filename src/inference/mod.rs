@@ -1,1 +1,31 @@
-//! inference: under construction.
+//! Models: ONNX bytes in, numbers out.
+//!
+//! ```text
+//! bytes -> prescan -> decode -> guard -> tract -> kernel (a bare tree ensemble) or plan (the rest)
+//! ```
+//!
+//! - `onnx` takes a file through its checks and through tract, which it gives the operators of
+//!   gradient-boosted trees and forests that tract lacks.
+//! - `ensemble` is a tree ensemble whose every index has been checked.
+//! - `kernel` evaluates it, to the bit as ONNX Runtime with one thread does.
+//! - [`Model`] and [`ModelSet`] are what the layers to the right see.
+//!
+//! This layer knows bytes and numbers only: no files, no clock, no names of sensors.
+
+mod ensemble;
+mod error;
+mod info;
+mod kernel;
+pub mod limits;
+mod model;
+mod onnx;
+mod set;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use error::{ModelError, ModelErrors, Problem, Problems};
+pub use info::{EnsembleInfo, ModelInfo, Path, Walk};
+pub use model::Model;
+pub use set::{ModelSet, ModelSource, TargetSource};

@@ -314,7 +314,12 @@ fn check_login(
     }
     if mqtt.client_id.as_deref() == Some("") {
         let reason = "would give the broker nothing to keep messages under";
-        problems.push(Problem::new("mqtt.client_id", "\"\"".to_owned(), reason, "name it or remove the line"));
+        problems.push(Problem::new(
+            "mqtt.client_id",
+            "\"\"".to_owned(),
+            reason,
+            "name it or remove the line",
+        ));
     }
     let files = [
         ("mqtt.password_file", &mqtt.password_file),

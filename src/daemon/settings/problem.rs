@@ -26,7 +26,13 @@ impl Problem {
         reason: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        Self { key: key.into(), value: value.into(), reason: reason.into(), remedy: remedy.into(), origin: None }
+        Self {
+            key: key.into(),
+            value: value.into(),
+            reason: reason.into(),
+            remedy: remedy.into(),
+            origin: None,
+        }
     }
 }
 

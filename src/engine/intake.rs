@@ -1,0 +1,213 @@
+//! The first half of the street: a message to readings in a unit's state.
+
+use super::unit::{Unit, UnitTopics};
+use super::{Engine, Input};
+use crate::domain::{DecodedReading, Effect, Monotonic, Now, RejectReason, Timestamp, Token, UnitId};
+
+/// How many times `settle` a unit that is never quiet waits at most.
+const SETTLE_LIMIT: u32 = 10;
+
+/// What a message was about, after decoding.
+struct Arrival<'a> {
+    unit: &'a str,
+    time: Option<Timestamp>,
+    retained: bool,
+    is_frame: bool,
+    token: Option<Token>,
+    arrived: Monotonic,
+}
+
+impl Engine {
+    /// Takes one message. Whatever becomes of it, it is acknowledged exactly once: here, or with the
+    /// evaluation it waits for.
+    pub(super) fn intake(&mut self, now: Now, input: Input<'_>, effects: &mut Vec<Effect>) {
+        let token = if let Input::Message { token, .. } = input { token } else { None };
+        let outcome = match input {
+            Input::Message { topic, payload, retained, token, arrived } => {
+                self.counters.messages += 1;
+                self.take_message(now, topic, payload, (retained, token, arrived), effects)
+            }
+            Input::Readings { unit, time, readings } => {
+                self.counters.messages += 1;
+                self.take_readings(now, unit, time, readings, effects)
+            }
+            Input::Tick | Input::Flush => return,
+        };
+        if let Err(reason) = outcome {
+            self.counters.rejects.add(reason);
+            effects.extend(token.map(Effect::Acknowledge));
+        }
+    }
+
+    fn take_message(
+        &mut self,
+        now: Now,
+        topic: &str,
+        payload: &[u8],
+        (retained, token, arrived): (bool, Option<Token>, Monotonic),
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), RejectReason> {
+        if payload.len() > self.settings.max_payload_bytes {
+            return Err(RejectReason::PayloadTooLarge);
+        }
+        let topics = &self.settings.topics;
+        let (unit, sensor) = match topics.frame.capture(topic, "unit", "") {
+            Some((unit, _)) => (unit, None),
+            None => match topics.reading.capture(topic, "unit", "sensor") {
+                Some((unit, sensor)) => (unit, Some(sensor)),
+                None => return Err(RejectReason::UnknownTopic),
+            },
+        };
+        UnitId::check(unit).map_err(|_| RejectReason::InvalidUnit)?;
+        let decoded = match sensor {
+            None => self.decoder.frame(payload)?,
+            Some(sensor) => {
+                let channel = self.decoder.channel(sensor).ok_or(RejectReason::UnknownSensor)?;
+                self.decoder.reading(channel, payload)?
+            }
+        };
+        for _ in 0..decoded.unknown {
+            self.counters.rejects.add(RejectReason::UnknownSensor);
+        }
+        let time = decoded.time;
+        self.readings.clear();
+        self.readings.extend_from_slice(decoded.readings);
+        let arrival = Arrival { unit, time, retained, is_frame: sensor.is_none(), token, arrived };
+        self.apply(now, &arrival, effects)
+    }
+
+    fn take_readings(
+        &mut self,
+        now: Now,
+        unit: &str,
+        time: Option<Timestamp>,
+        readings: &[(&str, f64)],
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), RejectReason> {
+        UnitId::check(unit).map_err(|_| RejectReason::InvalidUnit)?;
+        self.readings.clear();
+        for (name, value) in readings {
+            match self.decoder.channel(name) {
+                Some(channel) => self.readings.push(DecodedReading { channel, value: Ok(*value) }),
+                None => self.counters.rejects.add(RejectReason::UnknownSensor),
+            }
+        }
+        let arrived = now.monotonic;
+        let arrival = Arrival { unit, time, retained: false, is_frame: true, token: None, arrived };
+        self.apply(now, &arrival, effects)
+    }
+
+    fn apply(
+        &mut self,
+        now: Now,
+        arrival: &Arrival<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), RejectReason> {
+        let event = self.event_time(now, arrival)?;
+        // A message without one usable number neither makes a unit known nor keeps it alive.
+        if !self.readings.iter().any(|reading| reading.value.is_ok()) {
+            return self.count_unusable();
+        }
+        let id = self.known_unit(now, arrival.unit, effects)?;
+        let limit = now.wall.plus(self.settings.max_clock_skew);
+        let assembler = &mut self.bundle.evaluator.assembler;
+        let Some(unit) = self.units.get_mut(&id) else { return Err(RejectReason::TooManyUnits) };
+        if unit.state.event_time().is_some_and(|time| time > limit) {
+            // The clock had run ahead and was set back: times beyond it were never true.
+            unit.state.forget_times_after(limit);
+        }
+        unit.last_heard = now.monotonic;
+        let mut applied = 0;
+        for reading in &self.readings {
+            let outcome = reading
+                .value
+                .and_then(|value| assembler.apply(&mut unit.state, reading.channel, value, event, now));
+            match outcome {
+                Ok(()) => applied += 1,
+                Err(reason) => self.counters.rejects.add(reason),
+            }
+        }
+        self.counters.readings += applied;
+        if applied == 0 {
+            effects.extend(arrival.token.map(Effect::Acknowledge));
+            return Ok(());
+        }
+        self.schedule(now, &id, arrival, effects);
+        Ok(())
+    }
+
+    fn event_time(&self, now: Now, arrival: &Arrival<'_>) -> Result<Timestamp, RejectReason> {
+        match arrival.time {
+            Some(time) if time > now.wall.plus(self.settings.max_clock_skew) => Err(RejectReason::FutureTime),
+            Some(time) => Ok(time),
+            None if arrival.retained => Err(RejectReason::RetainedWithoutTime),
+            None => Ok(now.wall),
+        }
+    }
+
+    /// Counts each unusable reading; the last one's reason stands for the message.
+    fn count_unusable(&mut self) -> Result<(), RejectReason> {
+        let mut reasons = self.readings.iter().filter_map(|reading| reading.value.err());
+        let last = reasons.next_back();
+        for reason in reasons {
+            self.counters.rejects.add(reason);
+        }
+        Err(last.unwrap_or(RejectReason::UnexpectedShape))
+    }
+
+    fn known_unit(
+        &mut self,
+        now: Now,
+        name: &str,
+        effects: &mut Vec<Effect>,
+    ) -> Result<UnitId, RejectReason> {
+        if let Some((id, _)) = self.units.get_key_value(name) {
+            return Ok(id.clone());
+        }
+        if self.units.len() >= self.settings.max_units {
+            return Err(RejectReason::TooManyUnits);
+        }
+        let id = UnitId::new(name).map_err(|_| RejectReason::InvalidUnit)?;
+        let topics = UnitTopics::new(&self.settings.topics, &id, self.bundle.targets());
+        let state = self.bundle.evaluator.assembler.new_state();
+        self.units.insert(id.clone(), Unit::new(state, topics, now.monotonic));
+        effects.push(Effect::UnitAppeared(id.clone()));
+        Ok(id)
+    }
+
+    /// Decides when the unit is evaluated for what has just been applied.
+    fn schedule(&mut self, now: Now, id: &UnitId, arrival: &Arrival<'_>, effects: &mut Vec<Effect>) {
+        let (settle, min_interval) = (self.settings.settle, self.settings.min_interval);
+        let Some(unit) = self.units.get_mut(id) else { return };
+        let since = *unit.waiting_since.get_or_insert(arrival.arrived);
+        let earliest =
+            unit.last_evaluated.filter(|_| !min_interval.is_zero()).map(|last| last.plus(min_interval));
+        if let Some(earliest) = earliest.filter(|earliest| *earliest > now.monotonic) {
+            // Policy says no prediction is due: the reading is safe in the state, the evaluation follows.
+            unit.due = Some(earliest);
+            effects.extend(arrival.token.map(Effect::Acknowledge));
+            return;
+        }
+        unit.waiting.extend(arrival.token);
+        self.waiting += usize::from(arrival.token.is_some());
+        if arrival.is_frame || settle.is_zero() {
+            self.evaluate(now, id, effects);
+            return;
+        }
+        unit.due = Some(now.monotonic.plus(settle).min(since.plus(settle * SETTLE_LIMIT)));
+        if self.waiting > self.settings.max_waiting {
+            self.settle_oldest(now, effects);
+        }
+    }
+
+    /// Evaluates the unit that has waited longest, so that its messages can be acknowledged.
+    fn settle_oldest(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let waiting = self.units.iter().filter(|(_, unit)| !unit.waiting.is_empty());
+        let oldest =
+            waiting.min_by_key(|(id, unit)| (unit.waiting_since, (*id).clone())).map(|(id, _)| id.clone());
+        if let Some(id) = oldest {
+            self.counters.settled_early += 1;
+            self.evaluate(now, &id, effects);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The second half of the street: a unit's state to a prediction and the documents about it.
+
+use super::Engine;
+use super::unit::Unit;
+use crate::bundle::Bundle;
+use crate::domain::prediction::{SCHEMA_VERSION, write_json, write_number};
+use crate::domain::quality::ReasonSubject;
+use crate::domain::{
+    Effect, LatencyMicros, Now, PredictionDocument, Publish, PublishKind, Quality, Reason, StateDocument,
+    UnitId,
+};
+use crate::monitor::residual;
+
+/// Reasons listed in a document; the rest is counted in a last entry `more:N`.
+const MAX_LISTED_REASONS: usize = 16;
+/// Bytes set aside for a prediction document; it has about 600.
+const DOCUMENT_BYTES: usize = 768;
+
+impl Engine {
+    /// Evaluates a unit, publishes what comes of it and acknowledges the messages that waited for it.
+    pub(super) fn evaluate(&mut self, now: Now, id: &UnitId, effects: &mut Vec<Effect>) {
+        let Some(unit) = self.units.get_mut(id) else { return };
+        let waited = unit.waiting_since.take().map_or(0, |since| now.monotonic.since(since).as_micros());
+        unit.due = None;
+        unit.last_evaluated = Some(now.monotonic);
+        let mut reasons = std::mem::take(&mut self.reasons);
+        reasons.clear();
+        if let Some(evaluation) = self.bundle.evaluator.evaluate(&unit.state, now, self.stopwatch) {
+            reasons.extend_from_slice(evaluation.reasons);
+            let (quality, time) = (evaluation.quality, evaluation.time);
+            if let Some(predictions) = evaluation.predictions {
+                self.values.clear();
+                self.values.extend_from_slice(predictions);
+                let inputs = (evaluation.oldest.as_secs_f64(), evaluation.fresh, evaluation.sensors);
+                let latency = latency(waited as f64, evaluation.ticks);
+                unit.seq += 1;
+                self.counters.predictions += 1;
+                let texts = texts(&self.bundle, &reasons);
+                let document = Document { id, quality, texts: &texts, inputs, latency };
+                publish_prediction(
+                    &self.bundle,
+                    &self.target_channels,
+                    unit,
+                    now,
+                    &self.values,
+                    &document,
+                    effects,
+                );
+                if self.settings.target_topics {
+                    publish_targets(unit, &self.values, effects);
+                }
+            } else {
+                self.counters.withheld += 1;
+            }
+            publish_state(&self.bundle, id, unit, quality, &reasons, time, effects);
+        }
+        unit.stale_at = self
+            .bundle
+            .evaluator
+            .assembler
+            .next_stale(&unit.state, now)
+            .map(|after| now.monotonic.plus(after));
+        self.reasons = reasons;
+        self.waiting = self.waiting.saturating_sub(unit.waiting.len());
+        effects.extend(unit.waiting.drain(..).map(Effect::Acknowledge));
+    }
+
+    /// Looks whether a unit that went quiet can still be predicted, and says so when it cannot.
+    pub(super) fn check_stale(&mut self, now: Now, id: &UnitId, effects: &mut Vec<Effect>) {
+        let Some(unit) = self.units.get_mut(id) else { return };
+        let assembler = &mut self.bundle.evaluator.assembler;
+        unit.stale_at = assembler.next_stale(&unit.state, now).map(|after| now.monotonic.plus(after));
+        let Some(assembly) = assembler.assemble(&unit.state, now) else { return };
+        if assembly.quality == Quality::Bad {
+            let (reasons, time) = (assembly.reasons.to_vec(), assembly.time);
+            publish_state(&self.bundle, id, unit, Quality::Bad, &reasons, time, effects);
+        }
+    }
+}
+
+/// The parts of a prediction document that are computed before it is written.
+struct Document<'a> {
+    id: &'a UnitId,
+    quality: Quality,
+    texts: &'a [String],
+    inputs: (f64, usize, usize),
+    latency: LatencyMicros,
+}
+
+fn latency(wait: f64, [begin, assembled, done]: [u64; 3]) -> LatencyMicros {
+    let micros = |from: u64, to: u64| to.saturating_sub(from) as f64 / 1000.0;
+    let (features, inference) = (micros(begin, assembled), micros(assembled, done));
+    LatencyMicros { wait, features, inference, total: wait + features + inference }
+}
+
+fn publish_prediction(
+    bundle: &Bundle,
+    target_channels: &[Option<usize>],
+    unit: &Unit,
+    now: Now,
+    values: &[f64],
+    document: &Document<'_>,
+    effects: &mut Vec<Effect>,
+) {
+    let predictions: Vec<(&str, f64)> = bundle.targets().zip(values.iter().copied()).collect();
+    let assembler = &bundle.evaluator.assembler;
+    let residuals: Vec<(&str, f64)> = predictions
+        .iter()
+        .zip(target_channels)
+        .filter_map(|((name, predicted), channel)| {
+            let measured = channel.and_then(|channel| assembler.measurement(&unit.state, channel, now));
+            residual(measured, *predicted).map(|residual| (*name, residual))
+        })
+        .collect();
+    let (oldest_s, fresh, sensors) = document.inputs;
+    let document = PredictionDocument {
+        time: unit.state.event_time().unwrap_or_default(),
+        unit: document.id.as_str(),
+        seq: unit.seq,
+        predictions: &predictions,
+        quality: document.quality,
+        reasons: document.texts,
+        oldest_s,
+        fresh,
+        sensors,
+        residuals: &residuals,
+        residuals_usable: bundle.leaking_features.is_empty(),
+        model: &bundle.identity,
+        latency_us: document.latency,
+    };
+    let mut payload = Vec::with_capacity(DOCUMENT_BYTES);
+    write_json(&document, &mut payload);
+    effects.push(Effect::Publish(Publish {
+        topic: unit.topics.prediction.clone(),
+        payload,
+        retain: false,
+        kind: PublishKind::Prediction,
+    }));
+}
+
+fn publish_targets(unit: &Unit, values: &[f64], effects: &mut Vec<Effect>) {
+    for (topic, value) in unit.topics.targets.iter().zip(values) {
+        let mut payload = Vec::with_capacity(24);
+        write_number(*value, &mut payload);
+        effects.push(Effect::Publish(Publish {
+            topic: topic.clone(),
+            payload,
+            retain: false,
+            kind: PublishKind::Target,
+        }));
+    }
+}
+
+/// Publishes the unit's state if it differs from what was published last.
+fn publish_state(
+    bundle: &Bundle,
+    id: &UnitId,
+    unit: &mut Unit,
+    quality: Quality,
+    reasons: &[Reason],
+    time: crate::domain::Timestamp,
+    effects: &mut Vec<Effect>,
+) {
+    if unit.published.as_ref().is_some_and(|(last, listed)| *last == quality && listed == reasons) {
+        return;
+    }
+    unit.published = Some((quality, reasons.to_vec()));
+    let document = StateDocument {
+        schema: SCHEMA_VERSION,
+        unit: id.as_str(),
+        state: if quality == Quality::Bad { "withheld" } else { "predicting" },
+        reasons: &texts(bundle, reasons),
+        quality: quality.name(),
+        time: time.to_string(),
+        model: &bundle.identity,
+    };
+    let mut payload = Vec::with_capacity(DOCUMENT_BYTES);
+    write_json(&document, &mut payload);
+    effects.push(Effect::Publish(Publish {
+        topic: unit.topics.state.clone(),
+        payload,
+        retain: true,
+        kind: PublishKind::State,
+    }));
+}
+
+/// Reasons as `code:subject`, at most [`MAX_LISTED_REASONS`] of them.
+fn texts(bundle: &Bundle, reasons: &[Reason]) -> Vec<String> {
+    let manifest = &bundle.manifest;
+    let mut texts: Vec<String> = reasons
+        .iter()
+        .take(MAX_LISTED_REASONS)
+        .map(|reason| {
+            let name = match reason.subject() {
+                ReasonSubject::Sensor(index) => manifest.sensors.get(usize::from(index)).map(|s| &s.name),
+                ReasonSubject::Feature(index) => manifest.features.get(usize::from(index)).map(|f| &f.name),
+                ReasonSubject::Target(index) => manifest.targets.get(usize::from(index)).map(|t| &t.name),
+                ReasonSubject::Unit => None,
+            };
+            match name {
+                Some(name) => format!("{}:{name}", reason.code()),
+                None => reason.code().to_owned(),
+            }
+        })
+        .collect();
+    if reasons.len() > MAX_LISTED_REASONS {
+        texts.push(format!("more:{}", reasons.len() - MAX_LISTED_REASONS));
+    }
+    texts
+}

@@ -1,0 +1,66 @@
+//! What the engine keeps of one unit beside its readings: numbers, deadlines, waiting messages.
+
+use crate::domain::{Monotonic, Quality, Reason, Token, UnitId, UnitState};
+
+use super::settings::Topics;
+
+/// The topics of one unit, printed once.
+#[derive(Debug, Clone)]
+pub(super) struct UnitTopics {
+    pub(super) prediction: String,
+    pub(super) targets: Vec<String>,
+    pub(super) state: String,
+}
+
+impl UnitTopics {
+    pub(super) fn new<'t>(topics: &Topics, unit: &UnitId, targets: impl Iterator<Item = &'t str>) -> Self {
+        let unit = ("unit", unit.as_str());
+        Self {
+            prediction: topics.prediction.render(&[unit]),
+            targets: targets.map(|target| topics.target.render(&[unit, ("target", target)])).collect(),
+            state: topics.state.render(&[unit]),
+        }
+    }
+}
+
+/// One unit.
+#[derive(Debug)]
+pub(super) struct Unit {
+    pub(super) state: UnitState,
+    pub(super) topics: UnitTopics,
+    /// Predictions published since the program's start.
+    pub(super) seq: u64,
+    pub(super) last_heard: Monotonic,
+    pub(super) last_evaluated: Option<Monotonic>,
+    /// When the unit is to be evaluated, if readings wait for that.
+    pub(super) due: Option<Monotonic>,
+    /// Arrival of the first reading that waits.
+    pub(super) waiting_since: Option<Monotonic>,
+    /// Messages that wait for the evaluation.
+    pub(super) waiting: Vec<Token>,
+    /// When a required sensor turns stale, if nothing arrives until then.
+    pub(super) stale_at: Option<Monotonic>,
+    /// Quality and reasons of the last published state.
+    pub(super) published: Option<(Quality, Vec<Reason>)>,
+}
+
+impl Unit {
+    pub(super) fn new(state: UnitState, topics: UnitTopics, heard: Monotonic) -> Self {
+        Self {
+            state,
+            topics,
+            seq: 0,
+            last_heard: heard,
+            last_evaluated: None,
+            due: None,
+            waiting_since: None,
+            waiting: Vec::new(),
+            stale_at: None,
+            published: None,
+        }
+    }
+
+    pub(super) fn quality(&self) -> Quality {
+        self.published.as_ref().map_or(Quality::Bad, |(quality, _)| *quality)
+    }
+}

@@ -1,0 +1,85 @@
+//! Evaluation of tree ensembles: [`Packed`] for the layouts it fits, [`reference`] for the others.
+//! Both give the same bits on every input; `tests.rs` holds them to it.
+
+mod fold;
+mod packed;
+mod reference;
+#[cfg(test)]
+mod tests;
+
+use super::ensemble::{Ensemble, Node};
+use super::info::{EnsembleInfo, Walk};
+use packed::{Packed, Slots};
+
+/// An ensemble with the fastest walk that fits it.
+#[derive(Debug, Clone)]
+pub(crate) struct Kernel {
+    tables: Tables,
+    info: EnsembleInfo,
+    n_targets: usize,
+    min_features: usize,
+}
+
+#[derive(Debug, Clone)]
+enum Tables {
+    Packed(Packed),
+    Plain(Ensemble),
+}
+
+/// Buffers of one caller, so that a prediction allocates nothing.
+#[derive(Debug, Clone)]
+pub(crate) struct Scratch {
+    scored: Box<[bool]>,
+    slots: Slots,
+}
+
+impl Kernel {
+    pub(crate) fn new(ensemble: Ensemble) -> Kernel {
+        let (n_targets, min_features) = (ensemble.n_targets, ensemble.min_features);
+        let mut info = EnsembleInfo {
+            trees: ensemble.roots.len(),
+            nodes: ensemble.nodes.len(),
+            leaves: ensemble.nodes.iter().filter(|node| matches!(node, Node::Leaf { .. })).count(),
+            max_leaves: ensemble.max_leaves,
+            max_depth: ensemble.max_depth() as usize,
+            targets: n_targets,
+            aggregate: ensemble.aggregate.name(),
+            walk: Walk::Plain,
+        };
+        let tables = match Packed::new(&ensemble) {
+            Some(packed) => {
+                info.walk = Walk::Packed;
+                Tables::Packed(packed)
+            }
+            None => Tables::Plain(ensemble),
+        };
+        Kernel { tables, info, n_targets, min_features }
+    }
+
+    pub(crate) fn info(&self) -> &EnsembleInfo {
+        &self.info
+    }
+
+    /// Outputs of a row.
+    pub(crate) fn n_targets(&self) -> usize {
+        self.n_targets
+    }
+
+    /// Features a row must have at least.
+    pub(crate) fn min_features(&self) -> usize {
+        self.min_features
+    }
+
+    pub(crate) fn scratch(&self) -> Scratch {
+        Scratch { scored: vec![false; self.n_targets].into(), slots: Slots::default() }
+    }
+
+    /// Predicts one row. Shapes: `row` at least `min_features` long, `out` one value per target,
+    /// `scratch` from [`Kernel::scratch`] of this kernel. A feature beyond the row counts as NaN.
+    pub(crate) fn predict(&self, row: &[f32], out: &mut [f32], scratch: &mut Scratch) {
+        match &self.tables {
+            Tables::Packed(packed) => packed.predict(row, out, &mut scratch.scored, &mut scratch.slots),
+            Tables::Plain(ensemble) => reference::predict(ensemble, row, out, &mut scratch.scored),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The way of a file through its checks and through tract.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use tract_onnx::pb::ModelProto;
+use tract_onnx::prelude::{Framework, TypedSimplePlan};
+use tract_onnx::tract_hir::internal::*;
+
+use super::super::error::{ModelError, Problems};
+use super::super::info::{EnsembleInfo, ModelInfo, Path};
+use super::super::kernel::Kernel;
+use super::super::limits::{MAX_FEATURES, MAX_MODEL_BYTES, MAX_OUTPUTS, MAX_ROW_ELEMENTS};
+use super::operators::{TreeEnsemble, framework};
+use super::{guard, prescan};
+
+/// A model ready to run.
+pub(in super::super) struct Loaded {
+    pub(in super::super) runnable: Runnable,
+    pub(in super::super) info: ModelInfo,
+}
+
+/// How it runs.
+pub(in super::super) enum Runnable {
+    /// The graph is one tree ensemble: its kernel, without the plan around it.
+    Kernel(Arc<Kernel>),
+    /// Anything else.
+    Plan(Arc<TypedSimplePlan>),
+}
+
+/// Loads a model of `n_features` inputs. `name` stands in errors.
+pub(in super::super) fn load(name: &str, bytes: &[u8], n_features: usize) -> Result<Loaded, ModelError> {
+    if !(1..=MAX_FEATURES).contains(&n_features) {
+        return Err(ModelError::refused(
+            name,
+            "features",
+            format!("are {n_features}, must be 1 to {MAX_FEATURES}"),
+        ));
+    }
+    if bytes.is_empty() || bytes.len() > MAX_MODEL_BYTES {
+        let reason = format!("the file has {} bytes, must be 1 to {MAX_MODEL_BYTES}", bytes.len());
+        return Err(ModelError::refused(name, "", reason));
+    }
+    prescan::prescan(bytes).map_err(|reason| ModelError::refused(name, "", reason))?;
+    // tract asserts and indexes in many places that a damaged file can reach, so a panic while loading
+    // is one more way for it to say no. Nothing it was working on outlives the closure.
+    catch_unwind(AssertUnwindSafe(|| load_guarded(name, bytes, n_features)))
+        .unwrap_or_else(|panic| Err(ModelError::refused(name, "", panic_text(panic.as_ref()))))
+}
+
+/// What a caught panic of tract is reported as.
+pub(in super::super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("the graph makes tract fail: {}", text.unwrap_or("no message"))
+}
+
+fn load_guarded(name: &str, bytes: &[u8], n_features: usize) -> Result<Loaded, ModelError> {
+    let refuse = |error: TractError| refusal(name, &error);
+    let onnx = framework();
+    let mut reader = bytes;
+    let mut proto = onnx
+        .proto_model_for_read(&mut reader)
+        .map_err(|e| ModelError::refused(name, "", format!("cannot be decoded: {e:#}")))?;
+    guard::check(&mut proto, n_features)
+        .map_err(|problems| ModelError::Refused { model: name.to_owned(), problems })?;
+    let mut model = onnx.model_for_proto_model(&proto).map_err(refuse)?;
+    let rows = model.symbols.sym("rows");
+    let fact = f32::fact([rows.to_dim(), n_features.to_dim()]);
+    model.set_input_fact(0, fact.into()).map_err(refuse)?;
+    let typed = model.into_typed().map_err(refuse)?;
+    check_sizes(&typed, &rows).map_err(|p| ModelError::Refused { model: name.to_owned(), problems: p })?;
+    let outputs =
+        output_columns(&typed, &rows).map_err(|reason| ModelError::refused(name, "graph outputs", reason))?;
+    let ensembles = typed.nodes().iter().filter_map(|n| n.op_as::<TreeEnsemble>());
+    let ensembles: Vec<EnsembleInfo> = ensembles.map(|op| op.kernel.info().clone()).collect();
+    let typed = typed.into_optimized().map_err(refuse)?;
+    let (runnable, path) = match lone_ensemble(&typed) {
+        Some(kernel) => (Runnable::Kernel(kernel), Path::Kernel),
+        None => (Runnable::Plan(TypedSimplePlan::new(typed).map_err(refuse)?), Path::Plan),
+    };
+    Ok(Loaded { runnable, info: describe(name, &proto, n_features, outputs, ensembles, path) })
+}
+
+/// Problems that travelled through tract as they were; anything else as tract words it.
+fn refusal(name: &str, error: &TractError) -> ModelError {
+    match error.downcast_ref::<Problems>() {
+        Some(problems) => ModelError::Refused { model: name.to_owned(), problems: problems.clone() },
+        None => ModelError::refused(name, "", format!("{error:#}")),
+    }
+}
+
+/// No tensor of the graph may grow beyond [`MAX_ROW_ELEMENTS`] a row, nor faster than the rows.
+fn check_sizes(model: &TypedModel, rows: &Symbol) -> Result<(), Problems> {
+    let mut problems = Problems::default();
+    for node in model.nodes() {
+        for outlet in &node.outputs {
+            let volume = |n: i64| -> Option<i64> {
+                let values = SymbolValues::default().with(rows, n);
+                outlet.fact.shape.iter().try_fold(1_i64, |volume, dim| {
+                    volume.checked_mul(dim.eval(&values).to_i64().ok().filter(|d| *d >= 0)?)
+                })
+            };
+            let small = match (volume(1), volume(2)) {
+                // Constants were bounded by the file's size.
+                (Some(one), Some(two)) if one == two => {
+                    outlet.fact.konst.is_some() || one <= MAX_ROW_ELEMENTS
+                }
+                (Some(one), Some(two)) => one <= MAX_ROW_ELEMENTS && one.checked_mul(2) == Some(two),
+                _ => false,
+            };
+            if !small {
+                problems.push(
+                    format!("node `{}` ({})", node.name, node.op.name()),
+                    format!(
+                        "makes a tensor of shape {:?}; at most {MAX_ROW_ELEMENTS} values a row are supported, \
+                         in proportion to the rows",
+                        outlet.fact.shape
+                    ),
+                );
+            }
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// Outputs of a row, from the shape `[rows, outputs]` or `[rows]`.
+fn output_columns(model: &TypedModel, rows: &Symbol) -> Result<usize, String> {
+    let &[output] = model.output_outlets().map_err(|e| format!("{e:#}"))? else {
+        return Err("exactly one is expected".to_owned());
+    };
+    let fact = model.outlet_fact(output).map_err(|e| format!("{e:#}"))?;
+    if fact.datum_type != f32::datum_type() {
+        return Err(format!("the output holds {:?} values; FLOAT is expected", fact.datum_type));
+    }
+    let columns = match fact.shape.as_ref() {
+        [first] if *first == rows.to_dim() => Some(1),
+        [first, second] if *first == rows.to_dim() => second.to_usize().ok(),
+        _ => None,
+    };
+    match columns {
+        Some(columns) if (1..=MAX_OUTPUTS).contains(&columns) => Ok(columns),
+        _ => Err(format!(
+            "the output has shape {:?}; [rows], [rows, 1] or [rows, up to {MAX_OUTPUTS}] is expected",
+            fact.shape
+        )),
+    }
+}
+
+/// The kernel, if the graph is nothing but a tree ensemble on the input.
+fn lone_ensemble(model: &TypedModel) -> Option<Arc<Kernel>> {
+    let &[input] = model.input_outlets().ok()? else { return None };
+    let &[output] = model.output_outlets().ok()? else { return None };
+    let node = model.nodes().get(output.node)?;
+    let op = node.op_as::<TreeEnsemble>()?;
+    (node.inputs.as_slice() == [input]).then(|| Arc::clone(&op.kernel))
+}
+
+fn describe(
+    name: &str,
+    proto: &ModelProto,
+    features: usize,
+    outputs: usize,
+    ensembles: Vec<EnsembleInfo>,
+    path: Path,
+) -> ModelInfo {
+    let producer = format!("{} {}", proto.producer_name, proto.producer_version);
+    let domain = |domain: &str| if domain.is_empty() { "ai.onnx".to_owned() } else { domain.to_owned() };
+    ModelInfo {
+        name: name.to_owned(),
+        producer: producer.trim().to_owned(),
+        opsets: proto.opset_import.iter().map(|set| (domain(&set.domain), set.version)).collect(),
+        features,
+        outputs,
+        operators: proto.graph.iter().flat_map(|g| &g.node).map(|node| node.op_type.clone()).collect(),
+        ensembles,
+        path,
+    }
+}

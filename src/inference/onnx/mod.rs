@@ -1,0 +1,10 @@
+//! From ONNX bytes to something that can be evaluated.
+
+mod guard;
+mod load;
+mod operators;
+mod prescan;
+#[cfg(test)]
+mod tests;
+
+pub(super) use load::{Loaded, Runnable, load, panic_text};

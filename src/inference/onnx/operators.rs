@@ -1,0 +1,197 @@
+//! Operators tract does not have: `TreeEnsembleRegressor` and `Scaler` of ai.onnx.ml.
+
+use std::sync::Arc;
+
+use tract_onnx::model::ParsingContext;
+use tract_onnx::pb::{AttributeProto, NodeProto};
+use tract_onnx::tract_core::ops;
+use tract_onnx::tract_hir::internal::*;
+use tract_onnx::tract_hir::ops::logic::wire_with_rank_broadcast;
+
+use super::super::ensemble::Attributes;
+use super::super::error::Problems;
+use super::super::kernel::Kernel;
+
+/// Operator name of the tree ensemble.
+pub(super) const TREE_ENSEMBLE: &str = "TreeEnsembleRegressor";
+/// Operator name of the feature scaler.
+pub(super) const SCALER: &str = "Scaler";
+
+/// tract with the operators of this module.
+pub(super) fn framework() -> tract_onnx::Onnx {
+    let mut onnx = tract_onnx::onnx();
+    onnx.op_register.insert(TREE_ENSEMBLE, tree_ensemble);
+    onnx.op_register.insert(SCALER, scaler);
+    onnx
+}
+
+/// How problems of a node are introduced.
+pub(super) fn describe(node: &NodeProto) -> String {
+    let name = if node.name.is_empty() { node.output.first() } else { Some(&node.name) };
+    let name: String = name.map(String::as_str).unwrap_or_default().chars().take(80).collect();
+    format!("node `{name}` ({})", node.op_type.chars().take(80).collect::<String>())
+}
+
+fn tree_ensemble(_: &ParsingContext, node: &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
+    // Problems travel as the error itself, so that the loader gets them back unflattened.
+    let ensemble = Attributes::read(node)
+        .and_then(|attributes| attributes.build())
+        .map_err(|problems| problems.within(&describe(node)))?;
+    let place = describe(node);
+    Ok((expand(TreeEnsemble { kernel: Arc::new(Kernel::new(ensemble)), place }), vec![]))
+}
+
+/// The operator, before and after translation: rows of features to rows of targets.
+#[derive(Debug, Clone)]
+pub(super) struct TreeEnsemble {
+    pub(super) kernel: Arc<Kernel>,
+    place: String,
+}
+
+// tract compares operators to merge equal nodes. Two ensembles are equal if they are the same one;
+// comparing tables of a million nodes would cost more than it could save.
+impl PartialEq for TreeEnsemble {
+    fn eq(&self, other: &TreeEnsemble) -> bool {
+        Arc::ptr_eq(&self.kernel, &other.kernel)
+    }
+}
+impl Eq for TreeEnsemble {}
+
+impl TreeEnsemble {
+    /// The number of features must be known, and enough.
+    fn check_features(&self, dims: &[TDim]) -> TractResult<()> {
+        let refuse = |reason: String| {
+            let mut problems = Problems::default();
+            problems.push(self.place.clone(), reason);
+            problems
+        };
+        let [_, features] = dims else {
+            return Err(refuse(format!("its input has {} axes where two are expected", dims.len())).into());
+        };
+        let found =
+            features.to_usize().map_err(|_| refuse("its number of features is not fixed".to_owned()))?;
+        if found < self.kernel.min_features() {
+            let wanted = self.kernel.min_features() - 1;
+            let reason = format!("nodes_featureids reach up to {wanted}, its input has {found} features");
+            return Err(refuse(reason).into());
+        }
+        Ok(())
+    }
+}
+
+impl Expansion for TreeEnsemble {
+    fn name(&self) -> StaticName {
+        TREE_ENSEMBLE.into()
+    }
+
+    fn rules<'r, 'p: 'r, 's: 'r>(
+        &'s self,
+        s: &mut Solver<'r>,
+        inputs: &'p [TensorProxy],
+        outputs: &'p [TensorProxy],
+    ) -> InferenceResult {
+        check_input_arity(inputs, 1)?;
+        check_output_arity(outputs, 1)?;
+        s.equals(&inputs[0].rank, 2)?;
+        s.equals(&outputs[0].datum_type, f32::datum_type())?;
+        s.equals(&outputs[0].rank, 2)?;
+        s.equals(&outputs[0].shape[0], &inputs[0].shape[0])?;
+        s.equals(&outputs[0].shape[1], self.kernel.n_targets().to_dim())
+    }
+
+    fn wire(&self, prefix: &str, model: &mut TypedModel, inputs: &[OutletId]) -> TractResult<TVec<OutletId>> {
+        let Some(input) = inputs.first() else { bail!("{} has no input", self.place) };
+        self.check_features(&model.outlet_fact(*input)?.shape)?;
+        let mut input = *input;
+        if model.outlet_fact(input)?.datum_type != f32::datum_type() {
+            let cast = ops::cast::cast(f32::datum_type());
+            input = model.wire_node(format!("{prefix}.to_f32"), cast, &[input])?[0];
+        }
+        model.wire_node(prefix, self.clone(), &[input])
+    }
+}
+
+impl Op for TreeEnsemble {
+    fn name(&self) -> StaticName {
+        TREE_ENSEMBLE.into()
+    }
+
+    op_as_typed_op!();
+}
+
+impl EvalOp for TreeEnsemble {
+    op_out_of_plan!();
+
+    fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        let input = args_1!(inputs);
+        let &[rows, features] = input.shape() else { bail!("{}: rank {}", self.place, input.rank()) };
+        let values = input.try_as_plain_ram()?;
+        let values = values.as_slice::<f32>()?;
+        let targets = self.kernel.n_targets();
+        let mut outputs = vec![0_f32; rows * targets];
+        let mut scratch = self.kernel.scratch();
+        for (row, out) in values.chunks_exact(features.max(1)).zip(outputs.chunks_exact_mut(targets)) {
+            self.kernel.predict(row, out, &mut scratch);
+        }
+        Ok(tvec!(Tensor::from_shape(&[rows, targets], &outputs)?.into_tvalue()))
+    }
+}
+
+impl TypedOp for TreeEnsemble {
+    fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
+        let Some(input) = inputs.first() else { bail!("{} has no input", self.place) };
+        self.check_features(&input.shape)?;
+        Ok(tvec!(f32::fact([input.shape[0].clone(), self.kernel.n_targets().to_dim()])))
+    }
+
+    as_op!();
+}
+
+fn scaler(_: &ParsingContext, node: &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
+    let floats = |name: &str| -> &[f32] {
+        node.attribute.iter().find(|a: &&AttributeProto| a.name == name).map_or(&[], |a| &a.floats)
+    };
+    let (offset, scale) = (floats("offset"), floats("scale"));
+    if offset.is_empty() || offset.len() != scale.len() {
+        let mut problems = Problems::default();
+        let reason =
+            format!("has {} values, scale has {}; give one each per feature", offset.len(), scale.len());
+        problems.push("offset", reason);
+        return Err(problems.within(&describe(node)).into());
+    }
+    Ok((expand(Scaler { offset: rctensor1(offset), scale: rctensor1(scale) }), vec![]))
+}
+
+/// `(x - offset) * scale`, feature by feature.
+#[derive(Debug, Clone)]
+struct Scaler {
+    offset: Arc<Tensor>,
+    scale: Arc<Tensor>,
+}
+
+impl Expansion for Scaler {
+    fn name(&self) -> StaticName {
+        SCALER.into()
+    }
+
+    fn rules<'r, 'p: 'r, 's: 'r>(
+        &'s self,
+        s: &mut Solver<'r>,
+        inputs: &'p [TensorProxy],
+        outputs: &'p [TensorProxy],
+    ) -> InferenceResult {
+        check_input_arity(inputs, 1)?;
+        check_output_arity(outputs, 1)?;
+        s.equals(&outputs[0].datum_type, f32::datum_type())?;
+        s.equals(&outputs[0].shape, &inputs[0].shape)
+    }
+
+    fn wire(&self, prefix: &str, model: &mut TypedModel, inputs: &[OutletId]) -> TractResult<TVec<OutletId>> {
+        use ops::{cast::cast, math};
+        let x = model.wire_node(format!("{prefix}.to_f32"), cast(f32::datum_type()), inputs)?[0];
+        let offset = model.add_const(format!("{prefix}.offset"), self.offset.clone())?;
+        let scale = model.add_const(format!("{prefix}.scale"), self.scale.clone())?;
+        let x = wire_with_rank_broadcast(format!("{prefix}.sub"), model, math::sub(), &[x, offset])?[0];
+        wire_with_rank_broadcast(prefix, model, math::mul(), &[x, scale])
+    }
+}

@@ -1,0 +1,133 @@
+//! A look at the raw protobuf before it is decoded: a decoded message takes hundreds of bytes where
+//! the file may spend two, so a hostile file is counted first and decoded only if it is small.
+
+use super::super::limits::{MAX_FIELDS, MAX_MESSAGES};
+
+/// The messages of onnx.proto that a regressor is made of.
+#[derive(Clone, Copy)]
+enum Message {
+    Model,
+    Graph,
+    Node,
+    Attribute,
+    Tensor,
+    ValueInfo,
+    Type,
+    TensorType,
+    Shape,
+    Annotation,
+    /// Holds no further message.
+    Flat,
+}
+
+/// What stands in a length-delimited field.
+enum Content {
+    Message(Message),
+    /// A string, bytes, a packed array, or a field that is skipped.
+    Plain,
+    /// Something no feed-forward regressor has.
+    Refused(&'static str),
+}
+
+impl Message {
+    fn content(self, tag: u64) -> Content {
+        use Message::{
+            Annotation, Attribute, Flat, Graph, Model, Node, Shape, Tensor, TensorType, Type, ValueInfo,
+        };
+        Content::Message(match (self, tag) {
+            (Model, 7) => Graph,
+            (Model, 8 | 14) | (Tensor, 3 | 13) | (Shape, 1) | (Annotation, 2) => Flat,
+            (Graph, 1) => Node,
+            (Graph, 5) | (Attribute, 5 | 10) => Tensor,
+            (Graph, 11..=13) => ValueInfo,
+            (Graph, 14) => Annotation,
+            (Node, 5) => Attribute,
+            (ValueInfo, 2) | (Attribute, 15) => Type,
+            (Type, 1) => TensorType,
+            (TensorType, 2) => Shape,
+            (Model, 20) => return Content::Refused("training information; export the inference graph only"),
+            (Model, 25) => return Content::Refused("local functions; export with functions inlined"),
+            (Graph, 15) | (Attribute, 22 | 23) => {
+                return Content::Refused("sparse tensors; export dense ones");
+            }
+            (Attribute, 6 | 11) => {
+                return Content::Refused("control flow (If, Loop, Scan); a regressor is a plain graph");
+            }
+            _ => return Content::Plain,
+        })
+    }
+}
+
+/// Most levels of messages within messages; a regressor without subgraphs has nine.
+const MAX_NESTING: usize = 32;
+
+/// Counts the messages and fields of an ONNX file.
+///
+/// # Errors
+/// The reason, if the bytes are no protobuf message, or one with more than [`MAX_MESSAGES`] messages
+/// or [`MAX_FIELDS`] strings, byte fields and packed arrays, or with parts that no regressor has.
+pub(super) fn prescan(bytes: &[u8]) -> Result<(), String> {
+    let mut messages = 1_usize;
+    let mut fields = 0_usize;
+    let mut open = vec![(bytes, Message::Model)];
+    while let Some((mut rest, kind)) = open.pop() {
+        while !rest.is_empty() {
+            let Some((tag, body, next)) = field(rest) else {
+                return Err(
+                    "the bytes are no protobuf message; the file is damaged or no ONNX file".to_owned()
+                );
+            };
+            rest = next;
+            let Some(body) = body else { continue };
+            fields += 1;
+            let inner = match kind.content(tag) {
+                Content::Message(inner) => Some(inner),
+                Content::Plain => None,
+                Content::Refused(what) => return Err(format!("the file holds {what}")),
+            };
+            if let Some(inner) = inner {
+                messages += 1;
+                // The rest of this message waits below the inner one, so the stack's height is the nesting.
+                open.push((std::mem::take(&mut rest), kind));
+                open.push((body, inner));
+            }
+            if messages > MAX_MESSAGES || fields > MAX_FIELDS || open.len() > MAX_NESTING {
+                return Err(format!(
+                    "more than {MAX_MESSAGES} messages, {MAX_FIELDS} fields or {MAX_NESTING} levels; \
+                     no regressor needs as many"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The next field: its tag, its bytes if it is length-delimited, and what follows.
+fn field(bytes: &[u8]) -> Option<(u64, Option<&[u8]>, &[u8])> {
+    let (key, rest) = varint(bytes)?;
+    let tag = key >> 3;
+    match key & 7 {
+        0 => varint(rest).map(|(_, rest)| (tag, None, rest)),
+        1 => rest.get(8..).map(|rest| (tag, None, rest)),
+        2 => {
+            let (len, rest) = varint(rest)?;
+            let (body, rest) = rest.split_at_checked(usize::try_from(len).ok()?)?;
+            Some((tag, Some(body), rest))
+        }
+        5 => rest.get(4..).map(|rest| (tag, None, rest)),
+        // Groups were removed from protobuf before ONNX began.
+        _ => None,
+    }
+}
+
+/// A variable-length integer of at most ten bytes.
+fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut value = 0_u64;
+    for (i, byte) in bytes.iter().take(10).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * i).min(63);
+        if byte & 0x80 == 0 {
+            return bytes.get(i + 1..).map(|rest| (value, rest));
+        }
+    }
+    None
+}

@@ -1,0 +1,201 @@
+//! All models of a bundle.
+
+use super::error::{ModelError, ModelErrors};
+use super::model::Model;
+
+/// Rows evaluated between two scatterings of model outputs to target columns: the buffer stays small.
+const CHUNK_ROWS: usize = 64;
+
+/// An ONNX file for [`ModelSet::load`].
+#[derive(Debug, Clone, Copy)]
+pub struct ModelSource<'a> {
+    /// Stands in errors, usually the file name.
+    pub name: &'a str,
+    /// The file.
+    pub bytes: &'a [u8],
+}
+
+/// Which output of which model a target is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TargetSource {
+    /// Index of the model.
+    pub model: usize,
+    /// Column of its output.
+    pub column: usize,
+}
+
+/// All models of a bundle; one output column per target, in target order.
+#[derive(Debug)]
+pub struct ModelSet {
+    models: Vec<Model>,
+    targets: Vec<TargetSource>,
+    n_features: usize,
+    /// Outputs of the model at work: the widest model's, [`CHUNK_ROWS`] times.
+    buffer: Vec<f32>,
+}
+
+impl ModelSet {
+    /// One model per target, each with the output column that is the target.
+    ///
+    /// # Errors
+    /// As [`ModelSet::with_targets`].
+    pub fn new(models: Vec<(Model, usize)>) -> Result<ModelSet, ModelErrors> {
+        let targets = models.iter().enumerate();
+        let targets = targets.map(|(model, (_, column))| TargetSource { model, column: *column }).collect();
+        ModelSet::with_targets(models.into_iter().map(|(model, _)| model).collect(), targets)
+    }
+
+    /// Targets that may share a model; each model is evaluated once.
+    ///
+    /// # Errors
+    /// If there is no target, if models differ in their number of features, or if a target names a
+    /// model or column that does not exist; all such errors together.
+    pub fn with_targets(models: Vec<Model>, targets: Vec<TargetSource>) -> Result<ModelSet, ModelErrors> {
+        let mut errors = Vec::new();
+        let n_features = models.first().map_or(0, Model::n_features);
+        for model in models.iter().filter(|model| model.n_features() != n_features) {
+            let reason = format!("are {}, those of the first model {n_features}", model.n_features());
+            errors.push(ModelError::refused(model.name(), "features", reason));
+        }
+        if targets.is_empty() {
+            errors.push(ModelError::refused("set", "targets", "there are none; declare at least one"));
+        }
+        for (i, target) in targets.iter().enumerate() {
+            let place = format!("target {i}");
+            match models.get(target.model) {
+                None => {
+                    let reason = format!("names model {}, there are {}", target.model, models.len());
+                    errors.push(ModelError::refused("set", place, reason));
+                }
+                Some(model) if target.column >= model.n_outputs() => {
+                    let reason = format!("is column {}, the model has {}", target.column, model.n_outputs());
+                    errors.push(ModelError::refused(model.name(), place, reason));
+                }
+                Some(_) => {}
+            }
+        }
+        if !errors.is_empty() {
+            return Err(ModelErrors(errors));
+        }
+        let widest = models.iter().map(Model::n_outputs).max().unwrap_or(1);
+        Ok(ModelSet { models, targets, n_features, buffer: vec![0.0; widest * CHUNK_ROWS] })
+    }
+
+    /// Loads all models, or none.
+    ///
+    /// # Errors
+    /// The errors of all models, or those of [`ModelSet::with_targets`].
+    pub fn load(
+        sources: &[ModelSource<'_>],
+        targets: Vec<TargetSource>,
+        n_features: usize,
+    ) -> Result<ModelSet, ModelErrors> {
+        let mut models = Vec::with_capacity(sources.len());
+        let mut errors = Vec::new();
+        for source in sources {
+            match Model::from_onnx(source.name, source.bytes, n_features) {
+                Ok(model) => models.push(model),
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() { ModelSet::with_targets(models, targets) } else { Err(ModelErrors(errors)) }
+    }
+
+    /// The models.
+    #[must_use]
+    pub fn models(&self) -> &[Model] {
+        &self.models
+    }
+
+    /// Which output of which model each target is.
+    #[must_use]
+    pub fn targets(&self) -> &[TargetSource] {
+        &self.targets
+    }
+
+    /// Features of a row.
+    #[must_use]
+    pub fn n_features(&self) -> usize {
+        self.n_features
+    }
+
+    /// Number of targets.
+    #[must_use]
+    pub fn n_targets(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// Predicts one row: `row` is `[n_features]`, `out` is `[n_targets]`.
+    ///
+    /// Allocates nothing if all models are bare tree ensembles.
+    ///
+    /// # Errors
+    /// As [`Model::predict`].
+    pub fn predict(&mut self, row: &[f32], out: &mut [f32]) -> Result<(), ModelError> {
+        self.check_length("the feature row", self.n_features, row.len())?;
+        self.check_length("the output row", self.targets.len(), out.len())?;
+        self.chunk(row, out, 1)
+    }
+
+    /// Predicts one target of one row, for targets whose models want rows of their own (scaled
+    /// differently, say): `row` is `[n_features]`.
+    ///
+    /// # Errors
+    /// As [`Model::predict`]; a target that does not exist is a [`ModelError::Length`].
+    pub fn predict_target(&mut self, target: usize, row: &[f32]) -> Result<f32, ModelError> {
+        let Some(source) = self.targets.get(target).copied() else {
+            return Err(self.length_error("the target list", target + 1, self.targets.len()));
+        };
+        let ModelSet { models, buffer, .. } = self;
+        // Both lookups hold for every target that `with_targets` has accepted.
+        let (Some(model), outputs) = (models.get_mut(source.model), buffer) else { return Ok(f32::NAN) };
+        let outputs = outputs.get_mut(..model.n_outputs()).unwrap_or_default();
+        model.predict(row, outputs)?;
+        Ok(outputs.get(source.column).copied().unwrap_or(f32::NAN))
+    }
+
+    /// Predicts any number of rows: `rows` is `[n, n_features]`, `out` is `[n, n_targets]`.
+    ///
+    /// # Errors
+    /// As [`Model::predict`].
+    pub fn predict_batch(&mut self, rows: &[f32], out: &mut [f32]) -> Result<(), ModelError> {
+        let (features, targets) = (self.n_features, self.targets.len());
+        let n = rows.len() / features;
+        self.check_length("the feature matrix", n * features, rows.len())?;
+        self.check_length("the output matrix", n * targets, out.len())?;
+        rows.chunks(CHUNK_ROWS * features)
+            .zip(out.chunks_mut(CHUNK_ROWS * targets))
+            .try_for_each(|(rows, out)| self.chunk(rows, out, rows.len() / features))
+    }
+
+    /// At most [`CHUNK_ROWS`] rows: each model once, its columns to their targets.
+    fn chunk(&mut self, rows: &[f32], out: &mut [f32], n: usize) -> Result<(), ModelError> {
+        let ModelSet { models, targets, buffer, .. } = self;
+        for (index, model) in models.iter_mut().enumerate() {
+            let width = model.n_outputs();
+            let Some(outputs) = buffer.get_mut(..n * width) else { continue };
+            if n == 1 {
+                model.predict(rows, outputs)?;
+            } else {
+                model.predict_batch(rows, outputs)?;
+            }
+            for (place, target) in targets.iter().enumerate().filter(|(_, target)| target.model == index) {
+                for (values, out) in outputs.chunks_exact(width).zip(out.chunks_exact_mut(targets.len())) {
+                    if let (Some(value), Some(slot)) = (values.get(target.column), out.get_mut(place)) {
+                        *slot = *value;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_length(&self, what: &'static str, expected: usize, found: usize) -> Result<(), ModelError> {
+        if expected == found { Ok(()) } else { Err(self.length_error(what, expected, found)) }
+    }
+
+    fn length_error(&self, what: &'static str, expected: usize, found: usize) -> ModelError {
+        let model = self.models.iter().map(Model::name).collect::<Vec<_>>().join(", ");
+        ModelError::Length { model, what, expected, found }
+    }
+}
