@@ -103,6 +103,19 @@ fn load_models(files: &BundleFiles, manifest: &Manifest) -> Result<ModelSet, Vec
         .map_err(|errors| errors.0.iter().map(ToString::to_string).collect())
 }
 
+/// Compiles the features of a bundle alone: models, hashes and golden vectors need not be there yet, as when
+/// the training matrix is built.
+///
+/// # Errors
+/// All that is wrong with manifest, reference and features.
+pub fn compile_features(files: &BundleFiles) -> Result<(Manifest, Assembler), BundleErrors> {
+    let manifest = Manifest::parse(file_text(files, MANIFEST_FILE)?).map_err(BundleErrors)?;
+    let reference = load_reference(files, &manifest).map_err(BundleErrors)?;
+    let assembler = Assembler::new(&manifest, reference.as_ref())
+        .map_err(|errors| BundleErrors(errors.iter().map(describe).collect()))?;
+    Ok((manifest, assembler))
+}
+
 /// Compares every file with the hash the manifest states for it.
 fn check_hashes(files: &BundleFiles, parts: &Parts) -> Vec<String> {
     let mut problems = Vec::new();

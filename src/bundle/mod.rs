@@ -17,6 +17,7 @@ pub mod vector;
 use std::collections::BTreeMap;
 
 pub use evaluate::{Evaluation, Evaluator, Predictor};
+pub use load::compile_features;
 pub use manifest::Manifest;
 pub use reference::Reference;
 pub use seal::seal;

@@ -6,6 +6,7 @@
 
 mod csv_lines;
 mod json_lines;
+pub(super) mod records;
 #[cfg(test)]
 mod tests;
 

@@ -4,8 +4,10 @@
 //! to standard output, everything said about them to standard error, so that pipes stay clean.
 
 pub mod exit;
+pub mod features;
 mod generate;
 pub mod input;
+pub mod model;
 mod mqtt;
 pub mod output;
 mod publish;
@@ -46,6 +48,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Turn readings into the feature matrix the models see, for training and inspection
+    Features(features::Args),
     /// Make readings of simulated unit coolers, as a file or onto a broker
     Simulate(Box<simulate::Args>),
     /// Print a completion script for a shell
@@ -74,6 +78,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> Outcome {
     match command {
+        Command::Features(args) => features::features(&args),
         Command::Simulate(args) => simulate::simulate(*args),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { dir } => generate::man(&dir),

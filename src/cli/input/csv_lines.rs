@@ -1,12 +1,11 @@
 //! CSV with a header.
 
-use std::cell::Cell;
-use std::io::{self, BufRead, Read};
-use std::rc::Rc;
+use std::io::BufRead;
 
 use anyhow::{Context, anyhow, bail, ensure};
 
-use super::{MAX_LINE_BYTES, MAX_SENSORS, Row, bad_time, parse_time, set_unit};
+use super::records::Records;
+use super::{MAX_SENSORS, Row, bad_time, parse_time, set_unit};
 use crate::domain::ZoneSpec;
 
 /// Names the time column may have.
@@ -30,20 +29,18 @@ struct Header {
 }
 
 pub(super) struct CsvLines {
-    reader: csv::Reader<Limited>,
+    records: Records,
     header: Header,
     record: csv::StringRecord,
-    since_record: Rc<Cell<usize>>,
 }
 
 impl CsvLines {
     pub(super) fn new(input: Box<dyn BufRead>) -> anyhow::Result<Self> {
-        let since_record = Rc::new(Cell::new(0));
-        let limited = Limited { input, since_record: Rc::clone(&since_record) };
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(limited);
-        let header = header(reader.headers().context("line 1")?).context("line 1, the header")?;
-        since_record.set(0);
-        Ok(Self { reader, header, record: csv::StringRecord::new(), since_record })
+        let mut records = Records::new(input);
+        let mut record = csv::StringRecord::new();
+        records.read(&mut record).context("line 1")?;
+        let header = header(&record).context("line 1, the header")?;
+        Ok(Self { records, header, record })
     }
 
     pub(super) fn names(&self) -> &[String] {
@@ -51,9 +48,7 @@ impl CsvLines {
     }
 
     pub(super) fn read(&mut self, row: &mut Row, zone: &ZoneSpec) -> anyhow::Result<bool> {
-        let more = self.reader.read_record(&mut self.record).context("reading the next line")?;
-        self.since_record.set(0);
-        if !more {
+        if !self.records.read(&mut self.record).context("reading the next line")? {
             return Ok(false);
         }
         row.line = self.record.position().map_or(0, csv::Position::line);
@@ -107,24 +102,5 @@ fn header(line: &csv::StringRecord) -> anyhow::Result<Header> {
         1 => Ok(Header { columns, names }),
         0 => bail!("no column is called `time`: expected a header like `time,unit,UCAIT,UCWIT,...`"),
         _ => bail!("both `time` and `timestamp` are there: keep one"),
-    }
-}
-
-/// Stops when one record grows beyond [`MAX_LINE_BYTES`], as an unclosed quote would make it.
-struct Limited {
-    input: Box<dyn BufRead>,
-    since_record: Rc<Cell<usize>>,
-}
-
-impl Read for Limited {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.since_record.get() > MAX_LINE_BYTES {
-            return Err(io::Error::other(format!(
-                "longer than {MAX_LINE_BYTES} bytes: a quote is not closed, or this is not CSV"
-            )));
-        }
-        let count = self.input.read(out)?;
-        self.since_record.set(self.since_record.get() + count);
-        Ok(count)
     }
 }

@@ -6,7 +6,10 @@ fn readings(text: &str) -> anyhow::Result<Readings> {
     Readings::new("test", Box::new(Cursor::new(text.as_bytes().to_vec())), ZoneSpec::utc())
 }
 
-fn rows(text: &str) -> anyhow::Result<Vec<(String, String, Vec<(String, f64)>)>> {
+/// Time, unit, named values.
+type Said = (String, String, Vec<(String, f64)>);
+
+fn rows(text: &str) -> anyhow::Result<Vec<Said>> {
     let mut readings = readings(text)?;
     let mut row = Row::default();
     let mut rows = Vec::new();

@@ -1,0 +1,71 @@
+//! Finding and loading the model bundle a command is about.
+
+use std::path::{Path, PathBuf};
+
+use super::Failure;
+use crate::bundle::{Bundle, BundleFiles};
+use crate::folder;
+
+/// Where the reference bundle is looked for when none is named: a source checkout, then what a package
+/// installs.
+const PLACES: [&str; 2] = ["models/unit-cooler", "/usr/share/cooltwin/models/unit-cooler"];
+
+/// The folder named, or the reference bundle's.
+///
+/// # Errors
+/// None is named and none is found; says what to do about it.
+pub fn locate(asked: Option<&Path>) -> Result<PathBuf, Failure> {
+    if let Some(path) = asked {
+        return Ok(path.to_path_buf());
+    }
+    PLACES.iter().map(PathBuf::from).find(|path| path.is_dir()).ok_or_else(|| {
+        let places = PLACES.join(" nor ");
+        Failure::configuration(anyhow::anyhow!(
+            "no model bundle is found, neither {places}: start in a checkout of cooltwin, install the \
+             package, or name one with --bundle DIR"
+        ))
+    })
+}
+
+/// The files of a bundle, unread.
+///
+/// # Errors
+/// The folder cannot be read (exit code 78).
+pub fn files(path: &Path) -> Result<BundleFiles, Failure> {
+    folder::read_bundle(path).map_err(Failure::configuration)
+}
+
+/// A bundle, loaded and proven.
+///
+/// # Errors
+/// Everything that is wrong with it (exit code 78).
+pub fn load(path: &Path) -> Result<Bundle, Failure> {
+    Bundle::load(&files(path)?).map_err(|errors| wrong(path, &errors.0))
+}
+
+/// What is wrong with a bundle, one line each.
+#[must_use]
+pub fn wrong(path: &Path, problems: &[String]) -> Failure {
+    let list = problems.join("\n  ");
+    Failure::configuration(anyhow::anyhow!("the bundle {} is not usable:\n  {list}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::exit::CONFIGURATION;
+
+    #[test]
+    fn a_named_folder_is_taken_as_it_is_and_a_missing_one_is_a_configuration_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("nothing");
+        assert_eq!(locate(Some(&path)).unwrap(), path);
+        assert_eq!(load(&path).unwrap_err().code(), CONFIGURATION);
+    }
+
+    #[test]
+    fn problems_stand_one_on_a_line() {
+        let failure = wrong(Path::new("x"), &["a".to_owned(), "b".to_owned()]);
+        assert_eq!(failure.error().to_string(), "the bundle x is not usable:\n  a\n  b");
+    }
+}
