@@ -68,7 +68,13 @@ pub fn compile(
     if !errors.is_empty() {
         return Err(errors);
     }
-    let capacity = compiler.facts.iter().map(|facts| facts.samples).max().unwrap_or(0).max(1);
+    let capacity = compiler
+        .facts
+        .iter()
+        .flat_map(|facts| &facts.windows)
+        .map(|(_, samples)| *samples)
+        .max()
+        .unwrap_or(1);
     Ok(Program {
         sensors: sensors.len(),
         step,
@@ -168,10 +174,12 @@ impl Code {
         let mut joined = FeatureFacts::default();
         for facts in operands.iter().filter_map(|register| self.facts.get(usize::from(*register))) {
             joined.sensors.extend(&facts.sensors);
-            joined.samples = joined.samples.max(facts.samples);
+            joined.windows.extend(&facts.windows);
         }
         joined.sensors.sort_unstable();
         joined.sensors.dedup();
+        joined.windows.sort_unstable();
+        joined.windows.dedup();
         joined
     }
 }
@@ -295,7 +303,7 @@ impl Compiler<'_> {
         op: fn(u16) -> Op,
     ) -> Result<Register, ExpressionError> {
         let index = u16::try_from(sensor).unwrap_or(u16::MAX);
-        let facts = FeatureFacts { sensors: vec![index], samples: 0 };
+        let facts = FeatureFacts { sensors: vec![index], windows: Vec::new() };
         self.code().push(column, op(index), facts)
     }
 
@@ -422,7 +430,7 @@ impl Compiler<'_> {
         }
         let (signal, mut facts) = self.signal(column, signal)?;
         // A lag of n steps needs the sample n instants before the present one: n + 1 in all.
-        facts.samples = samples as usize + usize::from(window == Window::Lag);
+        facts.windows = vec![(signal, samples as usize + usize::from(window == Window::Lag))];
         self.main.push(column, Op::Window(window, signal, samples), facts)
     }
 

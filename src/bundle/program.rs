@@ -68,8 +68,8 @@ pub(super) enum Op {
 pub(super) struct FeatureFacts {
     /// Sensors it depends on, by index.
     pub(super) sensors: Vec<u16>,
-    /// Samples its longest window wants; 0 without windows.
-    pub(super) samples: usize,
+    /// Its windows: signal and samples wanted.
+    pub(super) windows: Vec<(u16, usize)>,
 }
 
 /// The compiled features of a bundle. Immutable; each evaluation works in a [`Scratch`].
@@ -194,10 +194,15 @@ impl Program {
         }
     }
 
-    /// Samples available to windows at `at`, the one of `at` itself included.
-    pub(super) fn samples_at(&self, state: &UnitState, at: Timestamp) -> usize {
+    /// Whether every window of the feature has a sample with a value at each of its instants, the one at
+    /// `at` itself included.
+    pub(super) fn has_full_windows(&self, facts: &FeatureFacts, state: &UnitState, at: Timestamp) -> bool {
         let (_, on_grid) = grid_number(at, self.step);
-        state.history.len() + usize::from(on_grid || state.history.is_empty())
+        let current = usize::from(on_grid || state.history.is_empty());
+        facts
+            .windows
+            .iter()
+            .all(|(signal, samples)| state.history.unbroken(usize::from(*signal)) + current >= *samples)
     }
 
     fn sample_signals(&self, state: &UnitState, at: Timestamp, scratch: &mut Scratch) {
@@ -304,9 +309,9 @@ fn run(code: &[Op], values: &[f64], state: &UnitState, view: &View, zone: &ZoneS
             }
             Op::Hour => zone.hour_of_day(view.at),
             Op::Binary(op, a, b) => binary(op, r(a), r(b)),
-            Op::Pair(pair, a, b) => self::pair(pair, r(a), r(b)),
+            Op::Pair(pair, a, b) => pair_of(pair, r(a), r(b)),
             Op::Call(function, a) => call(function, r(a)),
-            Op::Clip(x, low, high) => self::pair(Pair::Min, self::pair(Pair::Max, r(x), r(low)), r(high)),
+            Op::Clip(x, low, high) => pair_of(Pair::Min, pair_of(Pair::Max, r(x), r(low)), r(high)),
             Op::If(condition, yes, no) => match r(condition) {
                 c if c.is_nan() => f64::NAN,
                 0.0 => r(no),
@@ -348,7 +353,7 @@ fn binary(op: BinaryOp, a: f64, b: f64) -> f64 {
     }
 }
 
-fn pair(pair: Pair, a: f64, b: f64) -> f64 {
+fn pair_of(pair: Pair, a: f64, b: f64) -> f64 {
     if a.is_nan() || b.is_nan() {
         return f64::NAN;
     }

@@ -174,17 +174,16 @@ impl Assembler {
     }
 
     fn judge_features(&mut self, state: &UnitState, time: Timestamp) {
-        let samples = self.program.samples_at(state, time);
         let mut missing = 0;
         for (index, (value, facts)) in self.row.iter().zip(&self.program.facts).enumerate() {
-            let is_warming_up = facts.samples > samples;
-            if is_warming_up {
-                self.reasons.push(Reason::WarmingUp(index as u16));
+            let is_incomplete = !self.program.has_full_windows(facts, state, time);
+            if is_incomplete {
+                self.reasons.push(Reason::IncompleteHistory(index as u16));
             }
             if value.is_nan() {
                 missing += 1;
                 // Where a sensor is missing its own reason says so already.
-                let explained = is_warming_up
+                let explained = is_incomplete
                     || facts.sensors.iter().any(|sensor| {
                         self.values.get(usize::from(*sensor)).is_none_or(|value| value.is_nan())
                     });

@@ -43,7 +43,7 @@ fn fresh_values_are_good_once_history_is_full() {
     apply(&mut assembler, &mut state, 0, &[(0, 1.0), (1, 2.0), (2, 3.0), (3, 4.0)]);
     let first = assembler.assemble(&state, at(0)).unwrap();
     assert_eq!(first.row, [1.0, 2.0, 3.0, 4.0, 0.5, 1.0]);
-    assert_eq!((first.reasons, first.quality), (&[Reason::WarmingUp(5)][..], Quality::Uncertain));
+    assert_eq!((first.reasons, first.quality), (&[Reason::IncompleteHistory(5)][..], Quality::Uncertain));
     apply(&mut assembler, &mut state, 30, &[(0, 3.0), (1, 2.0), (2, 3.0), (3, 4.0), (4, 50.0)]);
     assert_eq!(assembler.measurement(&state, 4, at(30)), Some(50.0));
     let second = assembler.assemble(&state, at(35)).unwrap();

@@ -55,8 +55,8 @@ pub enum Reason {
     OutsideTrainedRange(u16),
     /// A derived feature has no value although its sensors do (division by zero, domain error).
     Undefined(u16),
-    /// The history does not yet fill a feature's window.
-    WarmingUp(u16),
+    /// A feature's window has instants without a sample: the unit is new, or its sensors were silent.
+    IncompleteHistory(u16),
     /// A prediction is outside the target's plausible range.
     Implausible(u16),
 }
@@ -101,7 +101,7 @@ impl Reason {
             Self::Defaulted(_) => "defaulted",
             Self::OutsideTrainedRange(_) => "outside_trained_range",
             Self::Undefined(_) => "undefined",
-            Self::WarmingUp(_) => "warming_up",
+            Self::IncompleteHistory(_) => "incomplete_history",
             Self::Implausible(_) => "implausible",
         }
     }
@@ -117,7 +117,7 @@ impl Reason {
             | Self::Held(i)
             | Self::Defaulted(i)
             | Self::OutsideTrainedRange(i) => ReasonSubject::Sensor(i),
-            Self::Undefined(i) | Self::WarmingUp(i) => ReasonSubject::Feature(i),
+            Self::Undefined(i) | Self::IncompleteHistory(i) => ReasonSubject::Feature(i),
             Self::NotComputable(i) | Self::Implausible(i) => ReasonSubject::Target(i),
             Self::TooManyMissing => ReasonSubject::Unit,
         }

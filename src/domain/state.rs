@@ -46,6 +46,8 @@ pub struct History {
     len: usize,
     /// Per signal: the newest value and the instant since which it has been held.
     changed: Vec<(f64, Timestamp)>,
+    /// Per signal: how many of the newest samples in a row have a value.
+    unbroken: Vec<usize>,
 }
 
 impl History {
@@ -60,6 +62,7 @@ impl History {
             newest: 0,
             len: 0,
             changed: vec![(f64::NAN, Timestamp::default()); signals],
+            unbroken: vec![0; signals],
         }
     }
 
@@ -91,6 +94,7 @@ impl History {
     pub fn clear(&mut self) {
         self.len = 0;
         self.changed.fill((f64::NAN, Timestamp::default()));
+        self.unbroken.fill(0);
     }
 
     /// Adds the samples of grid instant `number`, which is at time `at` and should follow the newest.
@@ -105,6 +109,10 @@ impl History {
             if let Some(slot) = ring.get_mut(self.head) {
                 *slot = *value;
             }
+        }
+        for (value, unbroken) in values.iter().zip(&mut self.unbroken) {
+            let before = if follows { *unbroken } else { 0 };
+            *unbroken = if value.is_nan() { 0 } else { (before + 1).min(self.capacity) };
         }
         for (value, change) in values.iter().zip(&mut self.changed) {
             if is_first || value.to_bits() != change.0.to_bits() {
@@ -136,6 +144,12 @@ impl History {
         }
         let position = if back <= self.head { self.head - back } else { self.head + self.capacity - back };
         self.samples.get(signal * self.capacity + position).copied()
+    }
+
+    /// How many of the newest samples of `signal` in a row have a value.
+    #[must_use]
+    pub fn unbroken(&self, signal: usize) -> usize {
+        if self.len == 0 { 0 } else { self.unbroken.get(signal).copied().unwrap_or(0) }
     }
 
     /// The value `signal` had at the newest sample and since when it has had it.
