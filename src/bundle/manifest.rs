@@ -367,6 +367,7 @@ fn check_sensor(place: &str, raw: RawSensor, problems: &mut Problems) -> Option<
     })
 }
 
+#[allow(clippy::unnecessary_wraps)] // of the shape that `entries` wants of every check
 fn check_feature(place: &str, raw: RawFeature, problems: &mut Problems) -> Option<FeatureSpec> {
     check_name(place, &raw.name, problems);
     Some(FeatureSpec {

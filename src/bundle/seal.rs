@@ -1,5 +1,7 @@
 //! Sealing: record golden vectors, then write the hash of every file into the manifest.
 
+use std::fmt::Write as _;
+
 use sha2::{Digest, Sha256};
 
 use super::golden::{GOLDEN_FILE, record};
@@ -10,7 +12,11 @@ use super::{BundleErrors, BundleFiles};
 /// SHA-256 in hex.
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut hex = String::with_capacity(64);
+    for byte in Sha256::digest(bytes) {
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
 }
 
 /// Seals a bundle: compiles it, runs `readings` (or the readings of its present golden file) through it, and
@@ -38,7 +44,7 @@ pub fn seal(files: &BundleFiles, readings: Option<&str>) -> Result<BundleFiles, 
     for name in parts.file_names() {
         let bytes = sealed.0.get(&name).or_else(|| files.0.get(&name));
         if let Some(bytes) = bytes {
-            hashes.push_str(&format!("\"{name}\" = \"{}\"\n", sha256_hex(bytes)));
+            let _ = writeln!(hashes, "\"{name}\" = \"{}\"", sha256_hex(bytes));
         }
     }
     let manifest = format!("{}\n\n{hashes}", without_hashes(&manifest_text).trim_end());

@@ -4,7 +4,10 @@ fn decoder() -> Decoder {
     Decoder::new(["A", "B", "C"], PayloadKeys::default(), ZoneSpec::utc())
 }
 
-fn frame(text: &str) -> Result<(Option<i64>, Vec<(usize, Result<f64, RejectReason>)>, u64), RejectReason> {
+/// Time in microseconds, readings by channel, unknown keys.
+type Frame = (Option<i64>, Vec<(usize, Result<f64, RejectReason>)>, u64);
+
+fn frame(text: &str) -> Result<Frame, RejectReason> {
     let mut decoder = decoder();
     let decoded = decoder.frame(text.as_bytes())?;
     let readings = decoded.readings.iter().map(|reading| (reading.channel, reading.value)).collect();

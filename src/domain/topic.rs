@@ -110,10 +110,9 @@ impl TopicTemplate {
             match expected {
                 Level::Text(text) if text == level => {}
                 Level::Text(_) => return None,
-                Level::AnyOne => {}
                 Level::Placeholder(name) if *name == first => captured.0 = level,
                 Level::Placeholder(name) if *name == second => captured.1 = level,
-                Level::Placeholder(_) => {}
+                Level::AnyOne | Level::Placeholder(_) => {}
             }
         }
         levels.next().is_none().then_some(captured)

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use cooltwin::bundle::seal::sha256_hex;
 use cooltwin::bundle::{Bundle, BundleFiles, seal};
 
 /// Reads a folder of the project.
-pub fn files(folder: &str) -> BundleFiles {
+pub(crate) fn files(folder: &str) -> BundleFiles {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())) {
@@ -19,7 +20,7 @@ pub fn files(folder: &str) -> BundleFiles {
 }
 
 /// The small bundle, loaded.
-pub fn tiny() -> Bundle {
+pub(crate) fn tiny() -> Bundle {
     Bundle::load(&files("tests/bundles/tiny")).unwrap_or_else(|error| panic!("tiny bundle: {error}"))
 }
 
@@ -96,8 +97,8 @@ fn a_golden_difference_is_named() {
             "\"outputs\":[10.5]",
             1,
         );
-        let hash = cooltwin::bundle::seal::sha256_hex(text.as_bytes());
-        let old = cooltwin::bundle::seal::sha256_hex(&files["golden.jsonl"]);
+        let hash = sha256_hex(text.as_bytes());
+        let old = sha256_hex(&files["golden.jsonl"]);
         replace(files, &old, &hash);
         files.insert("golden.jsonl".into(), text.into_bytes());
     });

@@ -1,3 +1,11 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
 //! Tests of the library as a whole: the layers, the engine's scenarios, streaming against batch.
 
 mod architecture;

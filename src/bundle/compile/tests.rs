@@ -25,7 +25,7 @@ fn errors(list: &[(&str, &str)]) -> Vec<(String, Option<usize>, String)> {
 struct Bench {
     program: Program,
     state: UnitState,
-    scratch: super::super::program::Scratch,
+    scratch: crate::bundle::program::Scratch,
 }
 
 impl Bench {
