@@ -11,4 +11,4 @@
 mod architecture;
 mod bundles;
 mod scenarios;
-// streaming follows with the reference bundle
+mod streaming;
