@@ -56,7 +56,8 @@ impl Attributes<'_> {
     fn check_scalars_and_lengths(&self) -> Result<(Aggregate, usize), Problems> {
         let mut problems = Problems::default();
         let n_targets = self.n_targets.unwrap_or(1);
-        if !(1..=MAX_OUTPUTS as i64).contains(&n_targets) {
+        let n = usize::try_from(n_targets).unwrap_or(0);
+        if !(1..=MAX_OUTPUTS).contains(&n) {
             problems.push("n_targets", format!("is {n_targets}, must be 1 to {MAX_OUTPUTS}"));
         }
         let aggregate = match &*self.aggregate {
@@ -82,7 +83,7 @@ impl Attributes<'_> {
                 ),
             );
         }
-        if !self.base_values.is_empty() && self.base_values.len() as i64 != n_targets {
+        if !self.base_values.is_empty() && self.base_values.len() != n {
             problems.push(
                 "base_values",
                 format!(
@@ -95,7 +96,7 @@ impl Attributes<'_> {
             problems.push(format!("base_values[{at}]"), "is not finite");
         }
         self.check_lengths(&mut problems);
-        if problems.is_empty() { Ok((aggregate, n_targets as usize)) } else { Err(problems) }
+        if problems.is_empty() { Ok((aggregate, n)) } else { Err(problems) }
     }
 
     fn check_lengths(&self, problems: &mut Problems) {
@@ -176,7 +177,7 @@ impl Attributes<'_> {
             if modes.get(i).is_none_or(Option::is_none) {
                 continue;
             }
-            if !(0..MAX_FEATURES as i64).contains(feature) {
+            if !usize::try_from(*feature).is_ok_and(|feature| feature < MAX_FEATURES) {
                 problems.push(
                     format!("nodes_featureids[{i}]"),
                     format!("is {feature}, must be 0 to {}", MAX_FEATURES - 1),
@@ -283,10 +284,10 @@ impl Attributes<'_> {
         let mut problems = Problems::default();
         let mut by_id: Vec<&Run> = runs.iter().collect();
         by_id.sort_unstable_by_key(|run| run.tree_id);
-        let places = self.target_tree_ids.iter().zip(self.target_node_ids);
+        let positions = self.target_tree_ids.iter().zip(self.target_node_ids);
         let values = self.target_ids.iter().zip(self.target_weights.iter());
         let mut placed: Vec<(u32, Weight)> = Vec::with_capacity(self.target_weights.len());
-        for (i, ((tree, node), (target, value))) in places.zip(values).enumerate() {
+        for (i, ((tree, node), (target, value))) in positions.zip(values).enumerate() {
             let run = by_id.binary_search_by_key(tree, |run| run.tree_id).ok().and_then(|at| by_id.get(at));
             let Some(run) = run else {
                 problems.push(format!("target_treeids[{i}]"), format!("is {tree}: there is no such tree"));
@@ -297,7 +298,7 @@ impl Attributes<'_> {
                 problems.push(format!("target_nodeids[{i}]"), reason);
                 continue;
             };
-            if !(0..n_targets as i64).contains(target) {
+            if !usize::try_from(*target).is_ok_and(|target| target < n_targets) {
                 problems
                     .push(format!("target_ids[{i}]"), format!("is {target}, must be 0 to {}", n_targets - 1));
             } else if !value.is_finite() {

@@ -139,7 +139,9 @@ impl Packed {
                 if let Some([from, to]) = rows.get(row..row + 2)
                     && let Some(own) = weights.get(*from as usize..*to as usize)
                 {
-                    own.iter().for_each(|w| fold.add(w.target as usize, w.value));
+                    for weight in own {
+                        fold.add(weight.target as usize, weight.value);
+                    }
                 }
             }),
         }

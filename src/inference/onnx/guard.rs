@@ -118,12 +118,9 @@ fn check_interface(graph: &GraphProto, n_features: usize, problems: &mut Problem
         return;
     };
     let place = format!("input `{}`", clip(&input.name));
-    let tensor = match input.r#type.as_ref().and_then(|t| t.value.as_ref()) {
-        Some(TypeValue::TensorType(tensor)) => tensor,
-        None => {
-            problems.push(place, "is not a tensor; sequences and maps are not supported");
-            return;
-        }
+    let Some(TypeValue::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
+        problems.push(place, "is not a tensor; sequences and maps are not supported");
+        return;
     };
     if tensor.elem_type != DataType::Float as i32 {
         let found = DataType::try_from(tensor.elem_type).map_or("unknown", |t| t.as_str_name());
@@ -135,7 +132,7 @@ fn check_interface(graph: &GraphProto, n_features: usize, problems: &mut Problem
         None => {}
         Some([_, features]) => {
             if let Some(Dim::DimValue(found)) = features.value
-                && found != n_features as i64
+                && usize::try_from(found) != Ok(n_features)
             {
                 let reason = format!("has {found} features, the bundle declares {n_features}");
                 problems.push(place, reason);

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::{Framework, TypedSimplePlan};
-use tract_onnx::tract_hir::internal::*;
+use tract_onnx::tract_hir::internal::{
+    Datum, DatumExt, DimLike, InferenceModelExt, Symbol, SymbolValues, ToDim, TractError, TypedModel,
+};
 
 use super::super::error::{ModelError, Problems};
 use super::super::info::{EnsembleInfo, ModelInfo, Path};

@@ -1,5 +1,9 @@
 //! Operators tract does not have: `TreeEnsembleRegressor` and `Scaler` of ai.onnx.ml.
 
+// tract's way of writing operators: its prelude of some forty names, and rules that index inputs and
+// outputs whose number has been checked in the line before.
+#![allow(clippy::wildcard_imports, clippy::indexing_slicing)]
+
 use std::sync::Arc;
 
 use tract_onnx::model::ParsingContext;

@@ -102,8 +102,11 @@ pub(super) fn prescan(bytes: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// The next field: its tag, its bytes if it is length-delimited, and what follows.
-fn field(bytes: &[u8]) -> Option<(u64, Option<&[u8]>, &[u8])> {
+/// A field: its tag, its bytes if it is length-delimited, and what follows.
+type Field<'a> = (u64, Option<&'a [u8]>, &'a [u8]);
+
+/// The next field.
+fn field(bytes: &[u8]) -> Option<Field<'_>> {
     let (key, rest) = varint(bytes)?;
     let tag = key >> 3;
     match key & 7 {
