@@ -9,18 +9,19 @@ const STEP_UP_DEMAND: [f64; 3] = [0.30, 0.60, 0.85];
 /// A step is left only this much below the demand that called it, so that the fan does not hunt.
 const STEP_HYSTERESIS: f64 = 0.15;
 /// Shortest stay in a fan step, s.
-const STEP_DWELL_S: f64 = 300.0;
+const STEP_DWELL_S: f64 = 600.0;
 /// Proportional gain of the valve, per K.
 const VALVE_GAIN: f64 = 0.14;
 /// Integral time of the valve, s.
 const VALVE_INTEGRAL_S: f64 = 1500.0;
-/// Demands below this close the valve: a valve seat does not throttle to zero.
-const VALVE_CUTOFF: f64 = 0.05;
+/// The valve closes below the first demand and opens again above the second: a valve seat does not
+/// throttle to zero, and without the gap the valve would hunt.
+const VALVE_BAND: (f64, f64) = (0.12, 0.24);
 /// Largest valve position with the pump at full speed; commissioning limits the flow to about
 /// 0.8 m3/h with it. At reduced speed the valve may open fully.
 const VALVE_LIMIT_FULL: f64 = 0.655;
 /// Heater on and off when the room is this much below its set-point, K.
-const HEATER_BAND_K: (f64, f64) = (0.3, 1.0);
+const HEATER_BAND_K: (f64, f64) = (0.2, 1.2);
 /// The pump stops when there was no demand for this long, s.
 const PUMP_OVERRUN_S: f64 = 900.0;
 /// Pump speed outside occupied hours, as a share of full speed.
@@ -43,6 +44,7 @@ pub(super) struct Commands {
 #[derive(Debug, Default)]
 pub(super) struct Controller {
     integral: f64,
+    open: bool,
     step: usize,
     step_age_s: f64,
     heater: bool,
@@ -57,8 +59,8 @@ impl Controller {
             return Commands::default();
         }
         let warm_k = room_c - world.setpoint_c;
-        let demand = self.cooling_demand(warm_k, dt_s);
-        self.heater = if self.heater { -warm_k > HEATER_BAND_K.0 } else { -warm_k > HEATER_BAND_K.1 };
+        self.heater = -warm_k > if self.heater { HEATER_BAND_K.0 } else { HEATER_BAND_K.1 };
+        let demand = if self.heater { self.stop_cooling() } else { self.cooling_demand(warm_k, dt_s) };
         self.idle_s = if demand > 0.0 { 0.0 } else { self.idle_s + dt_s };
         self.stage_fan(demand, world.lowest_step, dt_s);
         let (pump, valve_limit) =
@@ -75,11 +77,24 @@ impl Controller {
     fn cooling_demand(&mut self, warm_k: f64, dt_s: f64) -> f64 {
         self.integral = (self.integral + VALVE_GAIN * warm_k * dt_s / VALVE_INTEGRAL_S).clamp(0.0, 1.0);
         let demand = (VALVE_GAIN * warm_k + self.integral).clamp(0.0, 1.0);
-        if demand < VALVE_CUTOFF { 0.0 } else { demand }
+        self.open = demand > if self.open { VALVE_BAND.0 } else { VALVE_BAND.1 };
+        if self.open { demand } else { 0.0 }
+    }
+
+    /// Never heat and cool at once.
+    fn stop_cooling(&mut self) -> f64 {
+        self.integral = 0.0;
+        self.open = false;
+        0.0
     }
 
     fn stage_fan(&mut self, demand: f64, lowest: usize, dt_s: f64) {
         self.step_age_s += dt_s;
+        if self.heater {
+            // Heating wants warm air more than much air: the lowest step, at once.
+            self.step = 1;
+            return;
+        }
         let wanted =
             |margin: f64| 1 + STEP_UP_DEMAND.iter().filter(|level| demand > **level - margin).count();
         let step = self.step.clamp(wanted(0.0), wanted(STEP_HYSTERESIS)).max(lowest);
@@ -111,10 +126,10 @@ mod tests {
     fn the_heater_has_hysteresis() {
         let mut controller = Controller::default();
         let mut heater_at = |room_c| controller.scan(room_c, &Surroundings::ordinary(24.0), 10.0).heater;
-        assert!(!heater_at(23.5));
-        assert!(heater_at(22.9));
-        assert!(heater_at(23.5));
-        assert!(!heater_at(23.8));
+        assert!(!heater_at(23.0));
+        assert!(heater_at(22.7));
+        assert!(heater_at(23.7));
+        assert!(!heater_at(23.9));
         assert!(!heater_at(23.5));
     }
 

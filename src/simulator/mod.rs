@@ -7,6 +7,11 @@
 //! The way of one row: surroundings (weather, people, supply, operator) -> controller -> plant, in
 //! sub-steps of at most ten seconds; then sensors look at the plant, then sensor faults distort the row.
 //!
+//! Units are of one make (see `plant`): they differ in what happens to them, not in what they are.
+//! Hours are counted in UTC. Physical faults act before the sensors, sensor faults on the finished row;
+//! a fault on a channel does not spread to channels computed from it (CPPR, MVCV), as if the data point
+//! and not the element had failed.
+//!
 //! What a model can never explain is small and known: sensor noise, the room's humidity, and slow
 //! wanders of coil conductance (1.2 percent), duct (0.6 percent) and natural draught (11 m3/h).
 //!
@@ -30,6 +35,8 @@ mod plant;
 mod random;
 mod sensors;
 mod surroundings;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

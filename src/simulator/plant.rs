@@ -36,22 +36,22 @@ const LATENT_PER_K: f64 = 0.05;
 const SURFACE_SHARE: f64 = 0.3;
 /// Air flow per motor speed, m3/h per rpm.
 const AIR_PER_RPM: f64 = 0.80;
-/// Heater resistance per phase in delta-equivalent terms: 417 V drive 3.05 A.
+/// Heater resistance as seen by its meters: 417 V drive 3.05 A.
 const HEATER_OHM: f64 = 417.0 / 3.05;
 /// First-order lags, s.
 const VALVE_LAG_S: f64 = 25.0;
 const FAN_LAG_S: f64 = 6.0;
 const PUMP_LAG_S: f64 = 5.0;
 const AIR_OUTLET_LAG_S: f64 = 35.0;
-const HEATER_LAG_S: f64 = 20.0;
+const HEATER_LAG_S: f64 = 15.0;
 /// Water held by the coil and by the inlet pipe, m3; they set the flow-dependent lags.
-const COIL_VOLUME_M3: f64 = 0.002;
+const COIL_VOLUME_M3: f64 = 0.0015;
 const PIPE_VOLUME_M3: f64 = 0.003;
 /// How fast standing water takes the temperature of the air around it, s.
-const COIL_REST_S: f64 = 240.0;
+const COIL_REST_S: f64 = 180.0;
 const PIPE_REST_S: f64 = 1500.0;
 /// Room: heat capacity of air and light furnishing (kJ/K), conductance to the surroundings (kW/K).
-const ROOM_KJ_PER_K: f64 = 900.0;
+const ROOM_KJ_PER_K: f64 = 1800.0;
 const ROOM_KW_PER_K: f64 = 0.25;
 
 /// How faults bend the physics. The default is a healthy unit.
@@ -226,7 +226,8 @@ fn effectiveness(ua: f64, air_kw_per_k: f64, water_kw_per_k: f64) -> f64 {
     }
     let ratio = least / air_kw_per_k.max(water_kw_per_k);
     let ntu = ua / least;
-    1.0 - libm::exp((libm::exp(-ratio * libm::pow(ntu, 0.78)) - 1.0) * libm::pow(ntu, 0.22) / ratio)
+    // `expm1` because a valve that is almost closed makes the ratio vanish.
+    -libm::expm1(libm::expm1(-ratio * libm::pow(ntu, 0.78)) * libm::pow(ntu, 0.22) / ratio)
 }
 
 #[cfg(test)]
@@ -237,10 +238,14 @@ mod tests {
     fn effectiveness_approaches_its_limits() {
         // A vanishing capacity ratio leaves the evaporator formula 1 - exp(-NTU).
         let ntu: f64 = 1.3;
-        let limit = 1.0 - libm::exp(-ntu);
-        assert!((effectiveness(ntu * 1e-6, 1.0, 1e-6) - limit).abs() < 1e-3);
+        let limit = -libm::expm1(-ntu);
+        assert!((effectiveness(ntu * 1e-9, 1.0, 1e-9) - limit).abs() < 1e-6);
         assert!(effectiveness(100.0, 1.0, 0.1) > 0.999);
         assert_eq!(effectiveness(1.0, 1.0, 0.0), 0.0);
+        // A closing valve passes through every small flow: the water must leave at air temperature.
+        for flow in [1e-6_f64, 1e-12, 1e-18, 1e-30] {
+            assert!(effectiveness(0.15 * flow.sqrt(), 0.2, flow) > 0.999);
+        }
         // Published chart value: NTU = 1, equal capacities, both unmixed: about 0.48.
         assert!((effectiveness(1.0, 1.0, 1.0) - 0.476).abs() < 0.01);
     }

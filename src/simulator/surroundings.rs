@@ -9,8 +9,12 @@ use super::random::{Stream, Wander};
 const DAY_S: f64 = 86_400.0;
 /// Occupied hours: loads rise and the pump runs at full speed (7..20 h in the recordings).
 const OCCUPIED: std::ops::Range<f64> = 7.0..20.0;
+/// Set-points people stay with for hours, degC; others are soon changed again.
+const COMFORT_C: std::ops::Range<f64> = 20.0..25.0;
 /// The chiller cannot supply colder water than this, degC.
 const SUPPLY_FLOOR_C: f64 = 5.2;
+/// The supply main is long and mixes, s.
+const SUPPLY_LAG_S: f64 = 400.0;
 /// Ambient temperatures met in the recordings, degC.
 const AMBIENT_RANGE_C: (f64, f64) = (17.8, 33.2);
 
@@ -49,7 +53,7 @@ impl Surroundings {
         Self {
             ambient_c: 25.0,
             load_kw: 1.0,
-            supply_c: 8.6,
+            supply_c: 11.3,
             dew_point_c: 13.8,
             coil_factor: 1.0,
             duct_factor: 1.0,
@@ -95,10 +99,10 @@ impl World {
         let mut operator = Stream::new(seed, unit, "operator");
         let setpoint_c = draw_setpoint(&mut operator);
         Self {
-            weather: wander("weather", 1.8, 16.0),
+            weather: wander("weather", 1.7, 12.0),
             gusts: wander("gusts", 0.15, 0.2),
             load: wander("load", 0.35, 1.0),
-            supply: wander("supply", 1.7, 2.5),
+            supply: wander("supply", 2.3, 2.5),
             dew_point: wander("dew-point", 0.45, 4.0),
             coil: wander("coil", 0.012, 3.0),
             duct: wander("duct", 0.006, 1.0),
@@ -123,13 +127,15 @@ impl World {
         self.step_operator(dt_s, occupied);
         self.step_chiller(dt_s);
         let afternoon = libm::cos((hour - 15.0) / 24.0 * std::f64::consts::TAU);
-        let ambient_c = 25.3 + 2.6 * afternoon + self.weather.step(dt_s) + self.gusts.step(dt_s);
-        let load_kw = if occupied { 1.5 } else { 0.5 } + self.load.step(dt_s);
-        let supply_c = 8.6 + 0.6 * afternoon + self.supply.step(dt_s) + self.chiller_rise_c;
+        let ambient_c = 25.8 + 2.6 * afternoon + self.weather.step(dt_s) + self.gusts.step(dt_s);
+        let load_kw = if occupied { 1.3 } else { 0.6 } + self.load.step(dt_s);
+        let chiller_c = 11.3 + 0.6 * afternoon + self.supply.step(dt_s) + self.chiller_rise_c;
+        let mixed = 1.0 - libm::exp(-dt_s / SUPPLY_LAG_S);
+        let supply_c = self.now.supply_c + mixed * (chiller_c.max(SUPPLY_FLOOR_C) - self.now.supply_c);
         self.now = Surroundings {
             ambient_c: ambient_c.clamp(AMBIENT_RANGE_C.0, AMBIENT_RANGE_C.1),
             load_kw: load_kw.max(0.0),
-            supply_c: supply_c.max(SUPPLY_FLOOR_C),
+            supply_c,
             dew_point_c: 13.8 + 0.2 * (ambient_c - 25.0) + self.dew_point.step(dt_s),
             coil_factor: 1.0 + self.coil.step(dt_s),
             duct_factor: 1.0 + self.duct.step(dt_s),
@@ -150,7 +156,8 @@ impl World {
 
     /// Set-points and fan preferences change every few hours; the unit is off more often at night.
     fn step_operator(&mut self, dt_s: f64, occupied: bool) {
-        if self.operator.event(dt_s, 2.5 * 3600.0) {
+        let mean_h = if COMFORT_C.contains(&self.setpoint_c) { 4.0 } else { 1.2 };
+        if self.operator.event(dt_s, mean_h * 3600.0) {
             self.setpoint_c = draw_setpoint(&mut self.operator);
             let preference = self.operator.uniform();
             self.lowest_step = match preference {
@@ -160,20 +167,20 @@ impl World {
                 _ => 4,
             };
         }
-        let (mean_on_h, mean_off_h) = if occupied { (7.0, 1.0) } else { (3.0, 3.0) };
+        let (mean_on_h, mean_off_h) = if occupied { (14.0, 0.7) } else { (8.0, 1.2) };
         let mean_h = if self.mode_on { mean_on_h } else { mean_off_h };
         if self.switch.event(dt_s, mean_h * 3600.0) {
             self.mode_on = !self.mode_on;
         }
     }
 
-    /// About once a day the chiller stops for an hour and the supply warms up.
+    /// More than once a day the chiller stops for an hour and the supply warms up.
     fn step_chiller(&mut self, dt_s: f64) {
-        let mean_h = if self.chiller_out { 1.0 } else { 20.0 };
+        let mean_h = if self.chiller_out { 1.0 } else { 16.0 };
         if self.chiller.event(dt_s, mean_h * 3600.0) {
             self.chiller_out = !self.chiller_out;
         }
-        let aim_c = if self.chiller_out { 10.0 } else { 0.0 };
+        let aim_c = if self.chiller_out { 8.0 } else { 0.0 };
         self.chiller_rise_c += (aim_c - self.chiller_rise_c) * (1.0 - libm::exp(-dt_s / 1800.0));
     }
 }
@@ -182,9 +189,9 @@ impl World {
 fn draw_setpoint(operator: &mut Stream) -> f64 {
     let kind = operator.uniform();
     let wish_c = match kind {
-        k if k < 0.65 => operator.between(19.0, 25.0),
-        k if k < 0.80 => operator.between(12.0, 19.0),
-        _ => operator.between(25.0, 30.0),
+        k if k < 0.66 => operator.between(COMFORT_C.start, COMFORT_C.end),
+        k if k < 0.79 => operator.between(12.0, COMFORT_C.start),
+        _ => operator.between(COMFORT_C.end, 30.0),
     };
     (wish_c * 2.0).round() / 2.0
 }
