@@ -3,6 +3,8 @@
 //! Each subcommand is one module with its `Args` and one function that returns [`Outcome`]. Results go
 //! to standard output, everything said about them to standard error, so that pipes stay clean.
 
+pub mod check;
+pub mod config;
 pub mod exit;
 pub mod features;
 mod generate;
@@ -11,6 +13,7 @@ pub mod model;
 mod mqtt;
 pub mod output;
 mod publish;
+pub mod run;
 pub mod simulate;
 
 use std::path::PathBuf;
@@ -48,6 +51,12 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Predict until stopped: subscribe to readings, publish predictions
+    Run(run::Args),
+    /// Check configuration and model bundle without starting
+    Check(check::Args),
+    /// Print the documented configuration with every default
+    Config,
     /// Turn readings into the feature matrix the models see, for training and inspection
     Features(features::Args),
     /// Make readings of simulated unit coolers, as a file or onto a broker
@@ -78,6 +87,9 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> Outcome {
     match command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::check(&args),
+        Command::Config => config::config(),
         Command::Features(args) => features::features(&args),
         Command::Simulate(args) => simulate::simulate(*args),
         Command::Completions { shell } => generate::completions(shell),

@@ -1,10 +1,30 @@
-//! The wall clock the daemon goes by.
+//! The two clocks the daemon goes by, read at the edge and handed inward as values.
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::domain::Timestamp;
+use crate::domain::{Monotonic, Now, Timestamp};
+
+/// Nanoseconds of the monotonic clock since its first use in this process. A plain function, because the
+/// engine takes its stopwatch as one; the starting point is all it remembers.
+#[must_use]
+pub fn monotonic_nanos() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    u64::try_from(START.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The monotonic clock as the engine counts it.
+#[must_use]
+pub fn monotonic() -> Monotonic {
+    Monotonic(monotonic_nanos() / 1_000)
+}
+
+/// How long from now until `deadline`; zero when it has passed.
+#[must_use]
+pub fn until(deadline: Monotonic) -> Duration {
+    deadline.since(monotonic())
+}
 
 /// Tells the wall-clock time. The system's by default; the demo hands in one that runs at the speed of its
 /// simulation, so that simulated readings are as old as they would be in real life. Ages and deadlines never
@@ -22,6 +42,12 @@ impl WallClock {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         (self.0)()
+    }
+
+    /// The time by this clock and by the monotonic one.
+    #[must_use]
+    pub fn both(&self) -> Now {
+        Now { wall: self.now(), monotonic: monotonic() }
     }
 }
 

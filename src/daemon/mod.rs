@@ -1,16 +1,32 @@
 //! Everything that touches the world: settings, broker, clock, systemd, log.
 //!
-//! Three tasks make up the running daemon. The *link* talks MQTT and nothing else. The *worker* owns the
-//! engine and the outbox and never waits for the link. The *supervisor* in [`run`] starts both, turns
-//! reload requests into loaded configurations and stops everything in order.
+//! Two tasks make up the running daemon. The *link* talks MQTT and nothing else. The *worker* owns the
+//! engine and the outbox and never waits for the link. What they hand each other lies in bounded queues.
+//!
+//! ```text
+//!            messages, confirmations, events
+//!   broker <-> link ------------------------> worker: engine -> outbox
+//!                   <------------------------
+//!            publishes, acknowledgements
+//! ```
 
 pub mod clock;
+mod command;
+mod health;
+pub mod logging;
+mod mqtt;
+mod outbox;
+pub mod reload;
 pub mod settings;
+mod systemd;
+mod worker;
 
 use settings::{Settings, Source};
 use tokio::sync::watch;
 
 use crate::bundle::Bundle;
+use systemd::Notifier;
+use worker::Worker;
 
 /// What the daemon is started with.
 #[derive(Debug)]
@@ -63,12 +79,11 @@ impl Controls {
     }
 }
 
-/// Runs the daemon until it is told to stop.
+/// Runs the daemon until it is told to stop. A broker that is away fails neither the start nor the run.
 ///
 /// # Errors
-/// What made it end by itself; a broker that is away does not.
-pub async fn run(config: DaemonConfig, mut controls: Controls) -> anyhow::Result<()> {
-    let _ = (config.settings, config.bundle, config.source, config.clock, config.notify_systemd);
-    let _ = (controls.stop.wait_for(|stop| *stop).await.is_ok(), &controls.reload);
-    Ok(())
+/// Settings that do not pass their check, or a link that has died, which no broker can cause.
+pub async fn run(config: DaemonConfig, controls: Controls) -> anyhow::Result<()> {
+    let notifier = Notifier::new(config.notify_systemd);
+    Worker::start(config, notifier)?.run(controls).await
 }

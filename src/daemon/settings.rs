@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use config::{Config, Environment, File, FileFormat, Value, ValueKind};
 
-pub use check::{Checked, DaemonTopics};
+pub use check::{Broker, Checked, DaemonTopics};
 pub use problem::{Problem, SettingsErrors};
 pub use secret::Secret;
 pub use sections::{
@@ -89,7 +89,20 @@ impl Source {
                 ..unknown_key(name)
             }),
         );
+        for problem in &mut problems {
+            if problem.origin.is_none() {
+                problem.origin = self.origin_of(&problem.key);
+            }
+        }
         if problems.is_empty() { Ok(settings) } else { Err(SettingsErrors(problems)) }
+    }
+
+    /// Where a value without a note of its own came from.
+    fn origin_of(&self, key: &str) -> Option<String> {
+        if self.overrides.iter().any(|(name, _)| name == key) {
+            return Some("the command line".to_owned());
+        }
+        self.file.as_ref().map(|file| file.display().to_string())
     }
 
     fn values(&self) -> Result<BTreeMap<String, Value>, Problem> {

@@ -96,7 +96,7 @@ sections! {
         /// Most units held at once; readings of further ones are refused and counted.
         max_units: usize = 256, from 1 => 100_000;
         /// Silence after which a unit is forgotten and its retained state removed.
-        unit_ttl: Duration = s(24 * 3600), from s(1) => s(366 * 24 * 3600);
+        unit_ttl: Duration = s(24 * 3600), from s(1) => s(31_557_600);
         /// How far ahead of the clock a time may be and still be believed.
         max_clock_skew: Duration = s(60), from s(0) => s(24 * 3600);
         /// Longest payload that is read, in bytes; longer ones are refused and counted.

@@ -1,0 +1,58 @@
+//! `cooltwin check`: everything `run` would check, without starting.
+
+use std::fmt::Write as _;
+use std::io::Write;
+
+use super::run::{SourceArgs, load};
+use super::{Outcome, output};
+use crate::daemon::reload::Loaded;
+
+/// Arguments of `cooltwin check`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    source: SourceArgs,
+}
+
+/// Checks configuration, the files it names, and the bundle with its golden vectors.
+///
+/// # Errors
+/// Every problem found, with the exit code for wrong configuration.
+pub fn check(args: &Args) -> Outcome {
+    let loaded = load(&args.source.source())?;
+    for warning in &loaded.checked.warnings {
+        eprintln!("warning: {warning}");
+    }
+    let mut out = output::bulk();
+    out.write_all(summary(&loaded).as_bytes())?;
+    out.flush()?;
+    Ok(())
+}
+
+fn summary(loaded: &Loaded) -> String {
+    let Loaded { settings, checked, bundle } = loaded;
+    let identity = &bundle.identity;
+    let mut text = String::from("configuration OK\n");
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "broker:     {} as {}", checked.broker, settings.client_id());
+    let _ = writeln!(
+        text,
+        "bundle:     {} {} ({}) in {}",
+        identity.id,
+        identity.version,
+        identity.sha256,
+        checked.bundle_path.display()
+    );
+    for filter in checked.engine.topics.filters() {
+        let _ = writeln!(text, "subscribes: {filter}");
+    }
+    let _ = writeln!(text, "subscribes: {}", checked.topics.command_filter());
+    let topics = &settings.topics;
+    for topic in [&topics.prediction, &topics.target, &topics.state] {
+        let _ = writeln!(text, "publishes:  {topic}");
+    }
+    for topic in [&checked.topics.status, &checked.topics.health] {
+        let _ = writeln!(text, "publishes:  {topic}");
+    }
+    text
+}

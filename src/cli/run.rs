@@ -1,0 +1,131 @@
+//! `cooltwin run`: the daemon.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+
+use super::{Failure, Outcome};
+use crate::daemon::clock::WallClock;
+use crate::daemon::reload::{self, Loaded};
+use crate::daemon::settings::Source;
+use crate::daemon::{self, ControlHandle, Controls, DaemonConfig, logging};
+
+/// Threads that run the two tasks of the daemon: one each. Loading at a reload has threads of its own.
+const THREADS: usize = 2;
+
+/// Arguments of `cooltwin run`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    source: SourceArgs,
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, clap::Args)]
+pub struct SourceArgs {
+    /// Configuration file, TOML; `cooltwin config` prints a documented one. Without it, the defaults
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Override one setting, as in `--set mqtt.url=mqtt://broker:1883`; may be given several times
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE", value_parser = parse_override)]
+    overrides: Vec<(String, String)>,
+}
+
+fn parse_override(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if key.contains('.') => Ok((key.trim().to_owned(), value.trim().to_owned())),
+        _ => Err("write it as SECTION.KEY=VALUE, as in mqtt.url=mqtt://broker:1883".to_owned()),
+    }
+}
+
+impl SourceArgs {
+    /// File, environment and overrides together.
+    pub(super) fn source(&self) -> Source {
+        Source::of_process(self.config.as_deref(), &self.overrides)
+    }
+}
+
+/// Loads everything or fails with every reason at once.
+pub(super) fn load(source: &Source) -> Result<Loaded, Failure> {
+    reload::load(source).map_err(|reasons| {
+        let list = reasons.join("\n  ");
+        let count = reasons.len();
+        let plural = if count == 1 { "" } else { "s" };
+        Failure::configuration(anyhow::anyhow!(
+            "{count} problem{plural} in configuration or bundle:\n  {list}"
+        ))
+    })
+}
+
+/// Runs the daemon until SIGTERM or SIGINT; SIGHUP reloads.
+///
+/// # Errors
+/// Wrong configuration or bundle, or a failure while running.
+pub fn run(args: &Args) -> Outcome {
+    let source = args.source.source();
+    let loaded = load(&source)?;
+    logging::init(&loaded.settings.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .thread_name("cooltwin")
+        .enable_all()
+        .build()
+        .context("the runtime cannot be started")?;
+    let config = DaemonConfig {
+        settings: loaded.settings,
+        bundle: loaded.bundle,
+        source: Some(source),
+        clock: WallClock::default(),
+        notify_systemd: true,
+    };
+    let result = runtime.block_on(async {
+        let (handle, controls) = Controls::new();
+        // Before the daemon starts, so that no signal finds the default action.
+        let signals = Signals::listen().context("signals cannot be received")?;
+        let forward = tokio::spawn(signals.forward(handle));
+        let result = daemon::run(config, controls).await;
+        forward.abort();
+        result
+    });
+    // A reload that still loads must not hold up the exit.
+    runtime.shutdown_background();
+    Ok(result?)
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Turns signals into requests until the daemon has stopped.
+    async fn forward(mut self, handle: ControlHandle) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => {
+                    info!("SIGTERM: stopping");
+                    handle.stop();
+                }
+                _ = self.interrupt.recv() => {
+                    info!("SIGINT: stopping");
+                    handle.stop();
+                }
+                _ = self.hang_up.recv() => {
+                    info!("SIGHUP: reloading");
+                    handle.reload();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Commands that come over MQTT: which, and where the answer goes.
+
+use crate::daemon::settings::DaemonTopics;
+use crate::domain::topic::MAX_TOPIC_BYTES;
+use crate::engine::Topics;
+
+/// Longest command payload read; it holds one topic.
+const MAX_COMMAND_BYTES: usize = 4 * 1024;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CommandKind {
+    /// Publish the health document.
+    Health,
+    /// Load configuration and bundle anew.
+    Reload,
+}
+
+/// A command with the topic its answer goes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Command {
+    pub(super) kind: CommandKind,
+    pub(super) reply_to: String,
+}
+
+#[derive(serde::Deserialize)]
+struct Payload {
+    reply_to: Option<String>,
+}
+
+/// Reads a command. An empty payload is answered on the default topic, `{"reply_to": "topic"}` there.
+///
+/// # Errors
+/// Why it is refused.
+pub(super) fn parse(
+    name: &str,
+    payload: &[u8],
+    own: &DaemonTopics,
+    inputs: &Topics,
+) -> Result<Command, String> {
+    let kind = match name {
+        "health" => CommandKind::Health,
+        "reload" => CommandKind::Reload,
+        _ => return Err("unknown command: use health or reload".to_owned()),
+    };
+    if payload.len() > MAX_COMMAND_BYTES {
+        return Err(format!("command payload larger than {MAX_COMMAND_BYTES} bytes"));
+    }
+    let asked = if payload.iter().all(u8::is_ascii_whitespace) {
+        None
+    } else {
+        let parsed: Payload = serde_json::from_slice(payload).map_err(|error| {
+            format!("command payload is neither empty nor {{\"reply_to\": ...}}: {error}")
+        })?;
+        parsed.reply_to
+    };
+    let reply_to = match asked {
+        Some(topic) => checked_reply_topic(topic, own, inputs)?,
+        None => own.response(name),
+    };
+    Ok(Command { kind, reply_to })
+}
+
+/// A reply must be publishable and must not come back to us as a reading or a command.
+fn checked_reply_topic(topic: String, own: &DaemonTopics, inputs: &Topics) -> Result<String, String> {
+    let is_plain = !topic.is_empty()
+        && topic.len() <= MAX_TOPIC_BYTES
+        && !topic.starts_with('$')
+        && !topic.contains(['+', '#', '\0']);
+    if !is_plain {
+        return Err("reply_to is no topic to publish on".to_owned());
+    }
+    let is_read = [&inputs.frame, &inputs.reading]
+        .iter()
+        .any(|template| template.capture(&topic, "unit", "sensor").is_some());
+    let is_response = topic.ends_with("/response");
+    if is_read || (own.command(&topic).is_some() && !is_response) || topic == own.status {
+        return Err("reply_to is a topic this daemon reads or keeps its status on".to_owned());
+    }
+    Ok(topic)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> DaemonTopics {
+        DaemonTopics {
+            status: "cooltwin/main/status".into(),
+            health: "cooltwin/main/health".into(),
+            commands: "cooltwin/main/cmd".into(),
+        }
+    }
+
+    fn read(name: &str, payload: &str) -> Result<Command, String> {
+        parse(name, payload.as_bytes(), &own(), &Topics::default())
+    }
+
+    #[test]
+    fn an_empty_payload_is_answered_on_the_response_topic() {
+        let command = read("health", " ").unwrap();
+        assert_eq!(command.kind, CommandKind::Health);
+        assert_eq!(command.reply_to, "cooltwin/main/cmd/health/response");
+    }
+
+    #[test]
+    fn a_reply_topic_can_be_asked_for() {
+        let command = read("reload", r#"{"reply_to": "desk/7"}"#).unwrap();
+        assert_eq!(command, Command { kind: CommandKind::Reload, reply_to: "desk/7".into() });
+    }
+
+    #[test]
+    fn replies_that_would_come_back_are_refused() {
+        for topic in
+            ["a/+", "", "$SYS/x", "hvac/c1/sensors", "cooltwin/main/cmd/health", "cooltwin/main/status"]
+        {
+            let payload = format!(r#"{{"reply_to": "{topic}"}}"#);
+            assert!(read("health", &payload).is_err(), "{topic}");
+        }
+        assert!(read("explode", "").unwrap_err().contains("health"));
+        assert!(read("health", "now!").is_err());
+    }
+}

@@ -1,0 +1,340 @@
+//! The health document: everything that is counted, in one place.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::mqtt::{Inbox, LinkEvent};
+use super::outbox::Outbox;
+use crate::domain::prediction::SCHEMA_VERSION;
+use crate::domain::{ModelIdentity, Monotonic, Now};
+use crate::engine::Engine;
+
+/// Latencies kept for the percentiles: the last few seconds of a busy site, the last hours of a calm one.
+const LATENCIES: usize = 4_096;
+/// Longest error text kept.
+const MAX_ERROR_CHARS: usize = 1_000;
+
+/// The latest latencies, in microseconds.
+#[derive(Debug, Default)]
+pub(super) struct Latencies {
+    recent: Vec<u32>,
+    next: usize,
+}
+
+/// Percentiles of the latest latencies from arrival to hand-over, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(super) struct Percentiles {
+    count: usize,
+    p50: u32,
+    p95: u32,
+    p99: u32,
+}
+
+impl Latencies {
+    pub(super) fn record(&mut self, micros: u64) {
+        let micros = u32::try_from(micros).unwrap_or(u32::MAX);
+        if self.recent.len() < LATENCIES {
+            self.recent.push(micros);
+        } else if let Some(slot) = self.recent.get_mut(self.next) {
+            *slot = micros;
+            self.next = (self.next + 1) % LATENCIES;
+        }
+    }
+
+    fn percentiles(&self) -> Percentiles {
+        let mut sorted = self.recent.clone();
+        sorted.sort_unstable();
+        let at = |percent: usize| {
+            // The smallest value that at least so many percent do not exceed.
+            let rank = (sorted.len() * percent).div_ceil(100);
+            sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0)
+        };
+        Percentiles { count: sorted.len(), p50: at(50), p95: at(95), p99: at(99) }
+    }
+}
+
+/// What is known of the connection.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct BrokerHealth {
+    url: String,
+    connected: bool,
+    session_present: bool,
+    connects: u64,
+    failures: BTreeMap<&'static str, u64>,
+    refused_subscriptions: Vec<String>,
+}
+
+impl BrokerHealth {
+    pub(super) fn new(url: String) -> Self {
+        Self { url, ..Self::default() }
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(super) fn set_url(&mut self, url: String) {
+        self.url = url;
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    pub(super) fn lost(&mut self) {
+        self.connected = false;
+    }
+
+    pub(super) fn refused_subscriptions(&self) -> &[String] {
+        &self.refused_subscriptions
+    }
+
+    pub(super) fn event(&mut self, event: &LinkEvent) {
+        match event {
+            LinkEvent::Connected { session_present, .. } => {
+                self.connected = true;
+                self.session_present = *session_present;
+                self.connects += 1;
+                self.refused_subscriptions.clear();
+            }
+            LinkEvent::SubscriptionRefused { filter } => self.refused_subscriptions.push(filter.clone()),
+            LinkEvent::Disconnected { cause, .. } => {
+                self.connected = false;
+                *self.failures.entry(cause).or_default() += 1;
+            }
+        }
+    }
+}
+
+/// When something went wrong last, and what.
+#[derive(Debug, Serialize)]
+pub(super) struct LastError {
+    time: String,
+    error: String,
+}
+
+/// What the worker counts beside engine and outbox.
+#[derive(Debug)]
+pub(super) struct Statistics {
+    started: Monotonic,
+    pub(super) latencies: Latencies,
+    pub(super) broker: BrokerHealth,
+    reloads: u64,
+    failed_reloads: u64,
+    reload_failure: Option<String>,
+    pub(super) refused_commands: u64,
+    last_error: Option<LastError>,
+    since: Monotonic,
+    messages: u64,
+    predictions: u64,
+    rates: Rates,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub(super) struct Rates {
+    pub(super) messages_per_s: f64,
+    pub(super) predictions_per_s: f64,
+}
+
+#[derive(Serialize)]
+struct Queues {
+    received: usize,
+    publishes: usize,
+    unacknowledged: usize,
+}
+
+#[derive(Serialize)]
+struct Units {
+    good: usize,
+    uncertain: usize,
+    bad: usize,
+}
+
+#[derive(Serialize)]
+struct Totals {
+    messages: u64,
+    readings: u64,
+    predictions: u64,
+    withheld: u64,
+    published: u64,
+    evicted_units: u64,
+    settled_early: u64,
+    reloads: u64,
+    failed_reloads: u64,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: u32,
+    time: String,
+    instance: &'a str,
+    version: &'static str,
+    uptime_s: u64,
+    rates: Rates,
+    totals: Totals,
+    drops: BTreeMap<&'static str, u64>,
+    queues: Queues,
+    units: Units,
+    latency_us: Percentiles,
+    rss_bytes: Option<u64>,
+    bundle: &'a ModelIdentity,
+    broker: &'a BrokerHealth,
+    last_error: Option<&'a LastError>,
+    reload_failure: Option<&'a str>,
+}
+
+impl Statistics {
+    pub(super) fn new(now: Monotonic, broker: BrokerHealth) -> Self {
+        Self {
+            started: now,
+            latencies: Latencies::default(),
+            broker,
+            reloads: 0,
+            failed_reloads: 0,
+            reload_failure: None,
+            refused_commands: 0,
+            last_error: None,
+            since: now,
+            messages: 0,
+            predictions: 0,
+            rates: Rates::default(),
+        }
+    }
+
+    pub(super) fn error(&mut self, now: Now, error: &str) {
+        let error = error.chars().take(MAX_ERROR_CHARS).collect();
+        self.last_error = Some(LastError { time: now.wall.to_string(), error });
+    }
+
+    /// Notes how a reload ended; the failure stands until one succeeds.
+    pub(super) fn reloaded(&mut self, failure: Option<String>) {
+        match &failure {
+            None => self.reloads += 1,
+            Some(_) => self.failed_reloads += 1,
+        }
+        self.reload_failure = failure;
+    }
+
+    pub(super) fn reload_failure(&self) -> Option<&str> {
+        self.reload_failure.as_deref()
+    }
+
+    pub(super) fn rates(&self) -> Rates {
+        self.rates
+    }
+
+    pub(super) fn last_error(&self) -> Option<&str> {
+        self.last_error.as_ref().map(|last| last.error.as_str())
+    }
+
+    /// Rates since the last call.
+    pub(super) fn roll(&mut self, now: Monotonic, engine: &Engine) {
+        let seconds = now.since(self.since).as_secs_f64();
+        let counters = engine.counters();
+        if seconds > 0.0 {
+            self.rates = Rates {
+                messages_per_s: counters.messages.saturating_sub(self.messages) as f64 / seconds,
+                predictions_per_s: counters.predictions.saturating_sub(self.predictions) as f64 / seconds,
+            };
+        }
+        (self.since, self.messages, self.predictions) = (now, counters.messages, counters.predictions);
+    }
+
+    /// The document as JSON.
+    pub(super) fn document(
+        &self,
+        now: Now,
+        instance: &str,
+        engine: &Engine,
+        outbox: &Outbox,
+        inbox: &Inbox,
+    ) -> Vec<u8> {
+        let counters = engine.counters();
+        let units = engine.units();
+        let document = Document {
+            schema: SCHEMA_VERSION,
+            time: now.wall.to_string(),
+            instance,
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_s: now.monotonic.since(self.started).as_secs(),
+            rates: self.rates,
+            totals: Totals {
+                messages: counters.messages,
+                readings: counters.readings,
+                predictions: counters.predictions,
+                withheld: counters.withheld,
+                published: outbox.confirmed(),
+                evicted_units: counters.evicted,
+                settled_early: counters.settled_early,
+                reloads: self.reloads,
+                failed_reloads: self.failed_reloads,
+            },
+            drops: self.drops(engine, outbox, inbox),
+            queues: Queues {
+                received: inbox.waiting(),
+                publishes: outbox.held(),
+                unacknowledged: outbox.unacknowledged(),
+            },
+            units: Units { good: units.good, uncertain: units.uncertain, bad: units.bad },
+            latency_us: self.latencies.percentiles(),
+            rss_bytes: resident_bytes(),
+            bundle: &engine.bundle().identity,
+            broker: &self.broker,
+            last_error: self.last_error.as_ref(),
+            reload_failure: self.reload_failure(),
+        };
+        let mut bytes = Vec::with_capacity(2_048);
+        crate::domain::prediction::write_json(&document, &mut bytes);
+        bytes
+    }
+
+    fn drops(&self, engine: &Engine, outbox: &Outbox, inbox: &Inbox) -> BTreeMap<&'static str, u64> {
+        let mut drops: BTreeMap<_, _> =
+            engine.counters().rejects.iter().map(|(reason, count)| (reason.name(), count)).collect();
+        let out = outbox.drops();
+        let own = [
+            ("received_while_busy", inbox.dropped()),
+            ("publish_while_offline", out.offline),
+            ("publish_while_full", out.full),
+            ("publish_oversize", out.oversize),
+            ("command_refused", self.refused_commands),
+        ];
+        drops.extend(own.into_iter().filter(|(_, count)| *count > 0));
+        drops
+    }
+}
+
+/// Resident memory, in bytes.
+fn resident_bytes() -> Option<u64> {
+    const KIB: u64 = 1024;
+    // Unlike statm this needs no page size, which is 16 or 64 KiB on some ARM kernels.
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * KIB)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_of_the_latest() {
+        let mut latencies = Latencies::default();
+        assert_eq!(latencies.percentiles(), Percentiles { count: 0, p50: 0, p95: 0, p99: 0 });
+        for micros in 1..=100 {
+            latencies.record(micros);
+        }
+        assert_eq!(latencies.percentiles(), Percentiles { count: 100, p50: 50, p95: 95, p99: 99 });
+        for _ in 0..LATENCIES {
+            latencies.record(u64::MAX);
+        }
+        let all = latencies.percentiles();
+        assert_eq!((all.count, all.p50), (LATENCIES, u32::MAX), "the oldest make room");
+    }
+
+    #[test]
+    fn resident_memory_is_known_on_linux() {
+        assert!(resident_bytes().is_some_and(|bytes| bytes > 500_000));
+    }
+}

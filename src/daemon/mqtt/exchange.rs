@@ -1,0 +1,298 @@
+//! What link and worker hand each other: two queues under short locks, so that neither waits for the other
+//! and a whole batch costs one lock.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use crate::domain::{Monotonic, Token};
+
+/// Most received QoS 0 messages that wait for the worker: half a second at full rate. What is older is worth
+/// less than what is new, so the oldest go first.
+pub(in crate::daemon) const MAX_WAITING_MESSAGES: usize = 8_192;
+/// Most bytes of payload that wait for the worker. Brokers keep 20 to 65,535 messages in flight to one
+/// client; this bounds what the largest of those could make us hold.
+pub(in crate::daemon) const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
+
+/// Names one publish from the outbox until it is confirmed.
+pub(in crate::daemon) type PublishId = u64;
+/// Counts connections; what belongs to an older one is void.
+pub(in crate::daemon) type Epoch = u64;
+
+/// A message as it came from the broker.
+#[derive(Debug, Clone)]
+pub(in crate::daemon) struct Received {
+    /// Its topic.
+    pub(in crate::daemon) topic: String,
+    /// Its payload; of one longer than allowed only as much as shows that it is too long.
+    pub(in crate::daemon) payload: Bytes,
+    /// Whether the broker had kept it.
+    pub(in crate::daemon) retained: bool,
+    /// How to acknowledge it, for QoS 1.
+    pub(in crate::daemon) token: Option<Token>,
+    /// When it was read from the socket.
+    pub(in crate::daemon) arrived: Monotonic,
+}
+
+/// A change of the connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::daemon) enum LinkEvent {
+    /// The broker has accepted the connection and was asked for the subscriptions.
+    Connected {
+        /// Number of this connection.
+        epoch: Epoch,
+        /// Whether the broker still knew the session.
+        session_present: bool,
+    },
+    /// The broker refused a subscription.
+    SubscriptionRefused {
+        /// The filter.
+        filter: String,
+    },
+    /// The connection ended, or an attempt failed.
+    Disconnected {
+        /// Why, in a sentence.
+        error: String,
+        /// Why, in a word, for statistics.
+        cause: &'static str,
+        /// Pause before the next attempt.
+        retry_in: std::time::Duration,
+    },
+}
+
+#[derive(Debug, Default)]
+struct InboxState {
+    messages: VecDeque<Received>,
+    bytes: usize,
+    confirmed: Vec<PublishId>,
+    events: VecDeque<LinkEvent>,
+    dropped: u64,
+}
+
+/// From the link to the worker.
+#[derive(Debug, Default)]
+pub(in crate::daemon) struct Inbox {
+    state: Mutex<InboxState>,
+    ready: Notify,
+    drained: Notify,
+}
+
+/// What the worker takes at one go.
+#[derive(Debug, Default)]
+pub(in crate::daemon) struct Batch {
+    /// Messages in the order of their arrival.
+    pub(in crate::daemon) messages: Vec<Received>,
+    /// Publishes that the broker has.
+    pub(in crate::daemon) confirmed: Vec<PublishId>,
+    /// Changes of the connection, to be handled before the rest.
+    pub(in crate::daemon) events: Vec<LinkEvent>,
+    /// Whether more messages wait.
+    pub(in crate::daemon) more: bool,
+}
+
+/// A QoS 1 message had no room. It stays unacknowledged, and the broker has to deliver it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Overrun;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // The state is consistent after every statement, so a panic elsewhere does not spoil it.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Inbox {
+    /// Appends messages and confirmations; both vectors come back empty.
+    pub(super) fn push(
+        &self,
+        messages: &mut Vec<Received>,
+        confirmed: &mut Vec<PublishId>,
+    ) -> Result<(), Overrun> {
+        if messages.is_empty() && confirmed.is_empty() {
+            return Ok(());
+        }
+        let mut result = Ok(());
+        {
+            let mut state = lock(&self.state);
+            state.confirmed.append(confirmed);
+            for message in messages.drain(..) {
+                if message.token.is_some() {
+                    if result.is_err() || state.bytes + message.payload.len() > MAX_WAITING_BYTES {
+                        result = Err(Overrun);
+                        continue;
+                    }
+                } else if !state.make_room(message.payload.len()) {
+                    state.dropped += 1;
+                    continue;
+                }
+                state.bytes += message.payload.len();
+                state.messages.push_back(message);
+            }
+        }
+        self.ready.notify_one();
+        result
+    }
+
+    pub(super) fn event(&self, event: LinkEvent) {
+        lock(&self.state).events.push_back(event);
+        self.ready.notify_one();
+    }
+
+    /// Takes everything but at most `most` messages into `batch`, of which the vectors must be empty.
+    pub(in crate::daemon) fn take(&self, most: usize, batch: &mut Batch) {
+        let mut state = lock(&self.state);
+        std::mem::swap(&mut state.confirmed, &mut batch.confirmed);
+        batch.events.extend(state.events.drain(..));
+        let count = most.min(state.messages.len());
+        batch.messages.extend(state.messages.drain(..count));
+        let bytes: usize = batch.messages.iter().map(|message| message.payload.len()).sum();
+        state.bytes = state.bytes.saturating_sub(bytes);
+        batch.more = !state.messages.is_empty();
+        if !batch.more {
+            self.drained.notify_one();
+        }
+    }
+
+    /// Waits until something is there that was not there at the last [`Inbox::take`].
+    pub(in crate::daemon) async fn ready(&self) {
+        self.ready.notified().await;
+    }
+
+    /// Waits until the worker has taken the last message.
+    pub(super) async fn drained(&self) {
+        if self.waiting() > 0 {
+            self.drained.notified().await;
+        }
+    }
+
+    /// Messages that wait for the worker.
+    #[must_use]
+    pub(in crate::daemon) fn waiting(&self) -> usize {
+        lock(&self.state).messages.len()
+    }
+
+    /// QoS 0 messages dropped because the worker was busy.
+    #[must_use]
+    pub(in crate::daemon) fn dropped(&self) -> u64 {
+        lock(&self.state).dropped
+    }
+}
+
+impl InboxState {
+    /// Drops the oldest QoS 0 messages until another of `bytes` fits; `false` when there is no room.
+    fn make_room(&mut self, bytes: usize) -> bool {
+        while self.messages.len() >= MAX_WAITING_MESSAGES || self.bytes + bytes > MAX_WAITING_BYTES {
+            let Some(oldest) = self.messages.front().filter(|oldest| oldest.token.is_none()) else {
+                return false;
+            };
+            self.bytes = self.bytes.saturating_sub(oldest.payload.len());
+            self.messages.pop_front();
+            self.dropped += 1;
+        }
+        true
+    }
+}
+
+/// One thing for the link to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::daemon) enum Command {
+    /// Publish; the id comes back when the broker has it (QoS 1) or it is on its way (QoS 0).
+    Publish(Outgoing),
+    /// Acknowledge a received message.
+    Acknowledge(Token),
+}
+
+/// A message to the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::daemon) struct Outgoing {
+    /// Comes back with the confirmation.
+    pub(in crate::daemon) id: PublishId,
+    /// Connection it is meant for; void on any other.
+    pub(in crate::daemon) epoch: Epoch,
+    /// Its topic.
+    pub(in crate::daemon) topic: String,
+    /// Its payload.
+    pub(in crate::daemon) payload: Bytes,
+    /// QoS 1 rather than QoS 0.
+    pub(in crate::daemon) is_confirmed: bool,
+    /// Whether the broker is to keep it.
+    pub(in crate::daemon) retain: bool,
+    /// Whether the broker may have it already.
+    pub(in crate::daemon) is_repeated: bool,
+}
+
+/// From the worker to the link. Bounded by the worker, which hands over a window at a time.
+#[derive(Debug, Default)]
+pub(in crate::daemon) struct Orders {
+    commands: Mutex<VecDeque<Command>>,
+    ready: Notify,
+}
+
+impl Orders {
+    /// Appends commands; the vector comes back empty.
+    pub(in crate::daemon) fn push(&self, commands: &mut Vec<Command>) {
+        if !commands.is_empty() {
+            lock(&self.commands).extend(commands.drain(..));
+            self.ready.notify_one();
+        }
+    }
+
+    /// Takes at most `most` commands; says whether more wait.
+    pub(super) fn take(&self, most: usize, into: &mut Vec<Command>) -> bool {
+        let mut commands = lock(&self.commands);
+        let count = most.min(commands.len());
+        into.extend(commands.drain(..count));
+        !commands.is_empty()
+    }
+
+    pub(super) fn clear(&self) {
+        lock(&self.commands).clear();
+    }
+
+    pub(super) async fn ready(&self) {
+        self.ready.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(token: Option<Token>, bytes: usize) -> Received {
+        Received {
+            topic: "t".into(),
+            payload: Bytes::from(vec![0; bytes]),
+            retained: false,
+            token,
+            arrived: Monotonic(0),
+        }
+    }
+
+    #[test]
+    fn the_oldest_unconfirmed_messages_give_way() {
+        let inbox = Inbox::default();
+        let mut messages: Vec<_> = (0..MAX_WAITING_MESSAGES + 10).map(|n| message(None, n % 7)).collect();
+        inbox.push(&mut messages, &mut Vec::new()).unwrap();
+        assert_eq!((inbox.waiting(), inbox.dropped()), (MAX_WAITING_MESSAGES, 10));
+        let mut batch = Batch::default();
+        inbox.take(1, &mut batch);
+        assert_eq!((batch.messages[0].payload.len(), batch.more), (10 % 7, true));
+    }
+
+    #[test]
+    fn acknowledged_messages_are_never_dropped_but_left_to_redelivery() {
+        let inbox = Inbox::default();
+        let mut messages: Vec<_> = (0..20_000).map(|n| message(Some(n), 0)).collect();
+        inbox.push(&mut messages, &mut Vec::new()).unwrap();
+        assert_eq!((inbox.waiting(), inbox.dropped()), (20_000, 0));
+        let mut large = vec![message(Some(1), MAX_WAITING_BYTES + 1), message(Some(2), 1)];
+        assert_eq!(
+            inbox.push(&mut large, &mut Vec::new()),
+            Err(Overrun),
+            "and none behind it, for the order"
+        );
+        assert_eq!(inbox.waiting(), 20_000);
+        assert_eq!(inbox.push(&mut vec![message(None, 1)], &mut Vec::new()), Ok(()));
+        assert_eq!(inbox.dropped(), 1, "a QoS 0 message does not push out a QoS 1 message");
+    }
+}

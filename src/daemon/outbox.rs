@@ -1,0 +1,323 @@
+//! What the broker does not have yet.
+//!
+//! Every publish waits here until it is confirmed, so a lost connection loses nothing: the next one gets
+//! everything unconfirmed again, in order. And an incoming message is acknowledged only when all that it
+//! caused is confirmed. Knows no socket and no clock.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+
+use super::mqtt::{Command, Epoch, MAX_OUTGOING_BYTES, Outgoing, PublishId, WINDOW};
+use crate::domain::{Effect, Publish, PublishKind, Token};
+
+/// Publishes held before intake stops: a few seconds of a busy site, or some minutes of a calm one.
+pub(super) const MAX_HELD: usize = 8_192;
+/// Bytes held before intake stops; a prediction document has about one kilobyte.
+pub(super) const MAX_HELD_BYTES: usize = 8 * 1024 * 1024;
+/// Fixed part of a PUBLISH packet, at most.
+const PACKET_OVERHEAD_BYTES: usize = 16;
+
+/// How a publish is sent and what becomes of it when it cannot be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sort {
+    /// QoS 1; held until confirmed.
+    Kept,
+    /// QoS 1, retained; only the latest per topic counts, and every new connection gets it again.
+    Retained,
+    /// QoS 0; of value only now, so it is dropped rather than held.
+    Fleeting,
+}
+
+impl From<PublishKind> for Sort {
+    fn from(kind: PublishKind) -> Self {
+        match kind {
+            PublishKind::Prediction => Self::Kept,
+            PublishKind::State => Self::Retained,
+            PublishKind::Target => Self::Fleeting,
+        }
+    }
+}
+
+/// Why outgoing messages were dropped, and how many.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Drops {
+    /// Fleeting ones while there was no connection.
+    pub(super) offline: u64,
+    /// Fleeting ones while too much was held.
+    pub(super) full: u64,
+    /// Larger than a packet may be.
+    pub(super) oversize: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Waiting,
+    Sent,
+    Confirmed,
+}
+
+#[derive(Debug)]
+struct Entry {
+    topic: String,
+    payload: Bytes,
+    sort: Sort,
+    retain: bool,
+    progress: Progress,
+    is_repeated: bool,
+}
+
+/// The latest payload of a retained topic.
+#[derive(Debug)]
+struct Latest {
+    payload: Bytes,
+    /// The entry that waits to bring it to the broker.
+    waiting: Option<PublishId>,
+}
+
+/// The outbox.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    entries: VecDeque<Entry>,
+    /// Id of the first entry; the others count on from it.
+    first: PublishId,
+    /// Entries before this position were handed over on the present connection.
+    handed_over: usize,
+    on_their_way: usize,
+    bytes: usize,
+    /// Tokens with the id up to which everything must be confirmed first; ascending.
+    waiting_acks: VecDeque<(Token, PublishId)>,
+    due_acks: Vec<Token>,
+    latest: BTreeMap<String, Latest>,
+    epoch: Option<Epoch>,
+    drops: Drops,
+    confirmed: u64,
+}
+
+impl Outbox {
+    /// Takes over what one `handle` call of the engine wants sent; other effects are left in `effects`.
+    pub(super) fn accept(&mut self, effects: &mut Vec<Effect>) {
+        let mut has_published = false;
+        effects.retain_mut(|effect| match effect {
+            Effect::Publish(publish) => {
+                let Publish { topic, payload, retain, kind } = publish;
+                let (topic, payload) = (std::mem::take(topic), std::mem::take(payload));
+                has_published |= self.publish(topic, payload.into(), Sort::from(*kind), *retain);
+                false
+            }
+            Effect::Acknowledge(token) => {
+                if has_published {
+                    self.waiting_acks.push_back((*token, self.next_id()));
+                } else {
+                    self.due_acks.push(*token);
+                }
+                false
+            }
+            Effect::UnitAppeared(_) | Effect::UnitEvicted(_) => true,
+        });
+    }
+
+    /// Holds one message for sending; `false` when it was dropped.
+    pub(super) fn publish(&mut self, topic: String, payload: Bytes, sort: Sort, retain: bool) -> bool {
+        if topic.len() + payload.len() + PACKET_OVERHEAD_BYTES > MAX_OUTGOING_BYTES {
+            self.drops.oversize += 1;
+            return false;
+        }
+        match sort {
+            Sort::Fleeting if self.epoch.is_none() => {
+                self.drops.offline += 1;
+                return false;
+            }
+            Sort::Fleeting if self.is_full() => {
+                self.drops.full += 1;
+                return false;
+            }
+            Sort::Retained => {
+                if self.replace_waiting(&topic, &payload) {
+                    return true;
+                }
+                let latest = Latest { payload: payload.clone(), waiting: Some(self.next_id()) };
+                self.latest.insert(topic.clone(), latest);
+            }
+            Sort::Fleeting | Sort::Kept => {}
+        }
+        self.hold(topic, payload, sort, retain);
+        true
+    }
+
+    /// Puts a newer payload into the entry that still waits for its turn, if there is one.
+    fn replace_waiting(&mut self, topic: &str, payload: &Bytes) -> bool {
+        let Some(latest) = self.latest.get_mut(topic) else { return false };
+        latest.payload = payload.clone();
+        let Some(id) = latest.waiting else { return false };
+        let position = id.saturating_sub(self.first) as usize;
+        let Some(entry) = self.entries.get_mut(position) else { return false };
+        self.bytes = self.bytes + payload.len() - entry.payload.len();
+        entry.payload = payload.clone();
+        true
+    }
+
+    fn hold(&mut self, topic: String, payload: Bytes, sort: Sort, retain: bool) {
+        self.bytes += topic.len() + payload.len();
+        let progress = Progress::Waiting;
+        self.entries.push_back(Entry { topic, payload, sort, retain, progress, is_repeated: false });
+    }
+
+    fn next_id(&self) -> PublishId {
+        self.first + self.entries.len() as u64
+    }
+
+    /// A new connection: everything unconfirmed is due again, and every retained state.
+    pub(super) fn connected(&mut self, epoch: Epoch) {
+        self.disconnected();
+        self.epoch = Some(epoch);
+        let next = self.next_id();
+        let mut again = Vec::new();
+        for (topic, latest) in &mut self.latest {
+            if latest.waiting.is_none() {
+                latest.waiting = Some(next + again.len() as u64);
+                again.push((topic.clone(), latest.payload.clone()));
+            }
+        }
+        for (topic, payload) in again {
+            self.hold(topic, payload, Sort::Retained, true);
+        }
+    }
+
+    /// The connection is gone: what was on its way may or may not have arrived.
+    pub(super) fn disconnected(&mut self) {
+        self.epoch = None;
+        self.handed_over = 0;
+        self.on_their_way = 0;
+        // The broker delivers again what was not acknowledged; the old tokens mean nothing to it.
+        self.waiting_acks.clear();
+        self.due_acks.clear();
+        for (position, entry) in self.entries.iter_mut().enumerate() {
+            if entry.progress == Progress::Confirmed {
+                continue;
+            }
+            if entry.sort == Sort::Fleeting {
+                self.drops.offline += u64::from(entry.progress == Progress::Waiting);
+                self.bytes = self.bytes.saturating_sub(entry.topic.len() + entry.payload.len());
+                entry.progress = Progress::Confirmed;
+                continue;
+            }
+            entry.is_repeated |= entry.progress == Progress::Sent;
+            entry.progress = Progress::Waiting;
+            if entry.sort == Sort::Retained
+                && let Some(latest) = self.latest.get_mut(&entry.topic)
+            {
+                // Of several the last one in order, which carries the latest payload.
+                latest.waiting = Some(self.first + position as u64);
+            }
+        }
+        self.advance();
+    }
+
+    /// The broker has this one.
+    pub(super) fn confirm(&mut self, id: PublishId) {
+        let Some(position) = id.checked_sub(self.first) else { return };
+        let Some(entry) = self.entries.get_mut(position as usize) else { return };
+        if entry.progress != Progress::Sent {
+            return;
+        }
+        entry.progress = Progress::Confirmed;
+        self.bytes = self.bytes.saturating_sub(entry.topic.len() + entry.payload.len());
+        self.on_their_way = self.on_their_way.saturating_sub(1);
+        self.confirmed += 1;
+        if entry.sort == Sort::Retained
+            && entry.payload.is_empty()
+            && self.latest.get(&entry.topic).is_some_and(|latest| latest.payload.is_empty())
+        {
+            // Removed at the broker; nothing to repeat.
+            self.latest.remove(&entry.topic);
+        }
+        self.advance();
+    }
+
+    /// Forgets the confirmed entries at the front and finds what may be acknowledged now.
+    fn advance(&mut self) {
+        while self.entries.front().is_some_and(|entry| entry.progress == Progress::Confirmed) {
+            self.entries.pop_front();
+            self.first += 1;
+            self.handed_over = self.handed_over.saturating_sub(1);
+        }
+        while let Some((token, until)) = self.waiting_acks.front().copied() {
+            if until > self.first {
+                break;
+            }
+            self.due_acks.push(token);
+            self.waiting_acks.pop_front();
+        }
+    }
+
+    /// Appends what the link may send now: acknowledgements, and publishes as far as the window allows.
+    pub(super) fn pump(&mut self, commands: &mut Vec<Command>) {
+        let Some(epoch) = self.epoch else { return };
+        commands.extend(self.due_acks.drain(..).map(Command::Acknowledge));
+        while self.on_their_way < WINDOW {
+            let id = self.first + self.handed_over as u64;
+            let Some(entry) = self.entries.get_mut(self.handed_over) else { break };
+            self.handed_over += 1;
+            if entry.progress != Progress::Waiting {
+                continue;
+            }
+            entry.progress = Progress::Sent;
+            self.on_their_way += 1;
+            if entry.sort == Sort::Retained
+                && let Some(latest) = self.latest.get_mut(&entry.topic)
+                && latest.waiting == Some(id)
+            {
+                latest.waiting = None;
+            }
+            commands.push(Command::Publish(Outgoing {
+                id,
+                epoch,
+                topic: entry.topic.clone(),
+                payload: entry.payload.clone(),
+                is_confirmed: entry.sort != Sort::Fleeting,
+                retain: entry.retain,
+                is_repeated: entry.is_repeated,
+            }));
+        }
+    }
+
+    /// Whether so much is held that nothing more may be taken in.
+    #[must_use]
+    pub(super) fn is_full(&self) -> bool {
+        self.entries.len() >= MAX_HELD || self.bytes >= MAX_HELD_BYTES
+    }
+
+    /// Whether everything is confirmed and acknowledged.
+    #[must_use]
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.due_acks.is_empty()
+    }
+
+    /// Publishes held.
+    #[must_use]
+    pub(super) fn held(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Received messages of which the acknowledgement waits for confirmations.
+    #[must_use]
+    pub(super) fn unacknowledged(&self) -> usize {
+        self.waiting_acks.len()
+    }
+
+    /// What was dropped.
+    #[must_use]
+    pub(super) fn drops(&self) -> Drops {
+        self.drops
+    }
+
+    /// Publishes confirmed, or sent where no confirmation is asked for.
+    #[must_use]
+    pub(super) fn confirmed(&self) -> u64 {
+        self.confirmed
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,362 @@
+//! The one task that owns engine and outbox and brings them together with broker, clock and systemd.
+
+mod lifecycle;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+use tokio::time::{Interval, MissedTickBehavior};
+use tracing::{debug, error, info, warn};
+
+use super::clock::{self, WallClock};
+use super::command::{self, CommandKind};
+use super::health::{BrokerHealth, Statistics};
+use super::logging::{LogLimit, message_id};
+use super::mqtt::{self, Batch, Link, LinkEvent, LinkSettings, Received};
+use super::outbox::{Outbox, Sort};
+use super::reload::Loaded;
+use super::settings::{DaemonTopics, Settings, Source};
+use super::systemd::Notifier;
+use super::{Controls, DaemonConfig};
+use crate::domain::{Effect, Now};
+use crate::engine::{Engine, Input};
+
+/// Most messages handled before what they caused is handed to the link: enough to share the cost of the
+/// hand-over, few enough that the first does not wait for the last.
+const TURN: usize = 64;
+/// Shortest sleep until a deadline of the engine: the resolution of the timer, and a guard against spinning.
+const MIN_SLEEP: Duration = Duration::from_millis(1);
+/// Sleep when the engine has nothing due.
+const LONG_SLEEP: Duration = Duration::from_secs(3_600);
+
+/// The worker.
+pub(super) struct Worker {
+    engine: Engine,
+    outbox: Outbox,
+    link: Link,
+    settings: Settings,
+    topics: DaemonTopics,
+    source: Option<Source>,
+    wall: WallClock,
+    notifier: Notifier,
+    statistics: Statistics,
+    limit: LogLimit,
+    rejects_logged: u64,
+    /// A reload that is being loaded, and where its result is answered.
+    reload: Option<JoinHandle<Result<Loaded, Vec<String>>>>,
+    reload_replies: Vec<String>,
+    health: Interval,
+    // Reused from turn to turn.
+    batch: Batch,
+    effects: Vec<Effect>,
+    commands: Vec<mqtt::Command>,
+}
+
+/// What woke the worker.
+enum Wake {
+    Stop,
+    LinkBroken,
+    Reload,
+    Loaded(Result<Loaded, Vec<String>>),
+    Health,
+    Turn,
+}
+
+impl Worker {
+    /// Sets everything up and starts connecting.
+    pub(super) fn start(config: DaemonConfig, notifier: Notifier) -> anyhow::Result<Self> {
+        let checked = config.settings.check()?;
+        for warning in &checked.warnings {
+            warn!("{warning}");
+        }
+        let broker = BrokerHealth::new(checked.broker.to_string());
+        let link = Link::start(LinkSettings::new(&config.settings, &checked));
+        let engine = Engine::new(config.bundle, checked.engine, clock::monotonic_nanos);
+        let mut worker = Self {
+            engine,
+            outbox: Outbox::default(),
+            link,
+            health: every(config.settings.health.interval),
+            settings: config.settings,
+            topics: checked.topics,
+            source: config.source,
+            wall: config.clock,
+            notifier,
+            statistics: Statistics::new(clock::monotonic(), broker),
+            limit: LogLimit::default(),
+            rejects_logged: 0,
+            reload: None,
+            reload_replies: Vec::new(),
+            batch: Batch::default(),
+            effects: Vec::new(),
+            commands: Vec::new(),
+        };
+        // Kept as a retained state: every connection publishes it.
+        worker.publish_status("online");
+        Ok(worker)
+    }
+
+    /// Serves until told to stop.
+    pub(super) async fn run(mut self, mut controls: Controls) -> anyhow::Result<()> {
+        self.announce();
+        loop {
+            match self.wake(&mut controls).await {
+                Wake::Stop => break,
+                Wake::LinkBroken => anyhow::bail!("the link to the broker has died; this is a defect"),
+                Wake::Reload => self.begin_reload(None),
+                Wake::Loaded(result) => self.end_reload(result).await,
+                Wake::Health => self.heartbeat(),
+                Wake::Turn => {}
+            }
+            self.turn();
+            // Only here, after a completed turn: the watchdog of a worker that hangs is not fed.
+            self.notifier.feed(clock::monotonic());
+        }
+        self.stop().await;
+        Ok(())
+    }
+
+    fn announce(&mut self) {
+        let identity = &self.engine.bundle().identity;
+        info!(
+            message_id = message_id::STARTED,
+            bundle = %identity.id,
+            bundle_version = %identity.version,
+            bundle_sha256 = %identity.sha256,
+            "cooltwin {} is ready as `{}` with bundle {} {}",
+            env!("CARGO_PKG_VERSION"),
+            self.settings.instance.name,
+            identity.id,
+            identity.version,
+        );
+        self.notifier.status(format!("connecting to {}", self.statistics.broker.url()));
+        self.notifier.ready();
+    }
+
+    async fn wake(&mut self, controls: &mut Controls) -> Wake {
+        let engine_due = self.engine.next_deadline().map_or(LONG_SLEEP, clock::until);
+        let sleep = engine_due.min(self.notifier.hungry_in(clock::monotonic())).max(MIN_SLEEP);
+        let has_more = self.batch.more && !self.outbox.is_full();
+        let inbox = self.link.inbox().clone();
+        tokio::select! {
+            biased;
+            _ = controls.stop.wait_for(|stop| *stop) => Wake::Stop,
+            Ok(()) = controls.reload.changed() => Wake::Reload,
+            loaded = finished(&mut self.reload) => Wake::Loaded(loaded),
+            () = self.link.broken() => Wake::LinkBroken,
+            _ = self.health.tick() => Wake::Health,
+            () = inbox.ready(), if !has_more => Wake::Turn,
+            () = tokio::task::yield_now(), if has_more => Wake::Turn,
+            () = tokio::time::sleep(sleep) => Wake::Turn,
+        }
+    }
+
+    /// Takes what came, handles it, hands on what it caused.
+    fn turn(&mut self) {
+        let most = if self.outbox.is_full() { 0 } else { TURN };
+        let mut batch = std::mem::take(&mut self.batch);
+        self.link.inbox().take(most, &mut batch);
+        for event in batch.events.drain(..) {
+            self.event(&event);
+        }
+        for id in batch.confirmed.drain(..) {
+            self.outbox.confirm(id);
+        }
+        for message in &batch.messages {
+            self.message(message);
+        }
+        let now = self.wall.both();
+        if self.engine.next_deadline().is_some_and(|due| due <= now.monotonic) {
+            self.handle(now, Input::Tick);
+        }
+        self.pump();
+        if !batch.messages.is_empty() {
+            let handed_over = clock::monotonic();
+            for message in batch.messages.drain(..) {
+                let took = handed_over.since(message.arrived);
+                self.statistics.latencies.record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+            }
+            self.log_rejects(now);
+        }
+        self.batch = batch;
+    }
+
+    fn pump(&mut self) {
+        self.outbox.pump(&mut self.commands);
+        self.link.orders().push(&mut self.commands);
+    }
+
+    fn message(&mut self, message: &Received) {
+        if let Some(name) = self.topics.command(&message.topic) {
+            let name = name.to_owned();
+            self.command(&name, message);
+            self.effects.extend(message.token.map(Effect::Acknowledge));
+            self.outbox.accept(&mut self.effects);
+            return;
+        }
+        let input = Input::Message {
+            topic: &message.topic,
+            payload: &message.payload,
+            retained: message.retained,
+            token: message.token,
+            arrived: message.arrived,
+        };
+        self.handle(self.wall.both(), input);
+    }
+
+    fn handle(&mut self, now: Now, input: Input<'_>) {
+        self.engine.handle(now, input, &mut self.effects);
+        self.outbox.accept(&mut self.effects);
+        for effect in self.effects.drain(..) {
+            match effect {
+                Effect::UnitAppeared(unit) if self.limit.allows("unit_appeared", now.monotonic) => {
+                    info!(unit = %unit, "unit {unit} appeared; further ones this minute are logged at debug level");
+                }
+                Effect::UnitAppeared(unit) => debug!(unit = %unit, "unit {unit} appeared"),
+                Effect::UnitEvicted(unit) if self.limit.allows("unit_evicted", now.monotonic) => {
+                    info!(unit = %unit, "unit {unit} was silent for engine.unit_ttl and is forgotten");
+                }
+                Effect::UnitEvicted(unit) => debug!(unit = %unit, "unit {unit} is forgotten"),
+                // The outbox has taken the others.
+                Effect::Publish(_) | Effect::Acknowledge(_) => {}
+            }
+        }
+    }
+
+    /// One line a minute for each reason why readings are not used.
+    fn log_rejects(&mut self, now: Now) {
+        let rejects = &self.engine.counters().rejects;
+        let total = rejects.total();
+        if total == self.rejects_logged {
+            return;
+        }
+        self.rejects_logged = total;
+        for (reason, count) in rejects.iter() {
+            if self.limit.allows(reason.name(), now.monotonic) {
+                warn!(reason = reason.name(), count, "readings not used because of {reason}: {count} so far");
+            }
+        }
+    }
+
+    fn command(&mut self, name: &str, message: &Received) {
+        if message.retained {
+            // Would be obeyed again at every connect.
+            self.statistics.refused_commands += 1;
+            return;
+        }
+        match command::parse(name, &message.payload, &self.topics, &self.engine.settings().topics) {
+            Ok(command) => match command.kind {
+                CommandKind::Health => {
+                    let document = self.health_document();
+                    self.outbox.publish(command.reply_to, document, Sort::Kept, false);
+                }
+                CommandKind::Reload => self.begin_reload(Some(command.reply_to)),
+            },
+            Err(reason) => {
+                self.statistics.refused_commands += 1;
+                if self.limit.allows("command_refused", self.wall.both().monotonic) {
+                    warn!("a command on {} was refused: {reason}", message.topic);
+                }
+            }
+        }
+    }
+
+    fn event(&mut self, event: &LinkEvent) {
+        self.statistics.broker.event(event);
+        let url = self.statistics.broker.url().to_owned();
+        match event {
+            LinkEvent::Connected { epoch, session_present } => {
+                self.outbox.connected(*epoch);
+                info!(
+                    message_id = message_id::CONNECTED,
+                    session_present,
+                    "connected to {url}, {}",
+                    if *session_present { "session kept" } else { "new session" }
+                );
+                self.heartbeat();
+            }
+            LinkEvent::SubscriptionRefused { filter } => {
+                let text = format!("the broker refuses the subscription to {filter}; check its access list");
+                error!(filter, "{text}");
+                self.statistics.error(self.wall.both(), &text);
+                self.update_status();
+            }
+            LinkEvent::Disconnected { error, cause, retry_in } => {
+                self.outbox.disconnected();
+                let now = self.wall.both();
+                self.statistics.error(now, error);
+                if self.limit.allows(cause, now.monotonic) {
+                    warn!(
+                        message_id = message_id::DISCONNECTED,
+                        cause, "no connection to {url}: {error}; trying again in {retry_in:.1?}"
+                    );
+                }
+                self.update_status();
+            }
+        }
+    }
+
+    /// Publishes the health document and renews the status line.
+    fn heartbeat(&mut self) {
+        self.statistics.roll(clock::monotonic(), &self.engine);
+        let document = self.health_document();
+        self.outbox.publish(self.topics.health.clone(), document, Sort::Fleeting, false);
+        self.update_status();
+    }
+
+    fn health_document(&self) -> Bytes {
+        let now = self.wall.both();
+        let instance = &self.settings.instance.name;
+        self.statistics.document(now, instance, &self.engine, &self.outbox, self.link.inbox()).into()
+    }
+
+    fn publish_status(&mut self, status: &'static str) {
+        let payload = Bytes::from_static(status.as_bytes());
+        self.outbox.publish(self.topics.status.clone(), payload, Sort::Retained, true);
+    }
+
+    fn update_status(&mut self) {
+        let broker = &self.statistics.broker;
+        let mut text = if broker.is_connected() {
+            let units = self.engine.units();
+            format!(
+                "connected to {}; units: {} good, {} uncertain, {} withheld; {:.1} predictions/s",
+                broker.url(),
+                units.good,
+                units.uncertain,
+                units.bad,
+                self.statistics.rates().predictions_per_s,
+            )
+        } else {
+            let reason = self.statistics.last_error().unwrap_or("not yet");
+            format!("no connection to {}: {reason}", broker.url())
+        };
+        if let Some(filter) = broker.refused_subscriptions().first() {
+            text.push_str("; subscription refused: ");
+            text.push_str(filter);
+        }
+        if let Some(failure) = self.statistics.reload_failure() {
+            text.push_str("; last reload refused: ");
+            text.push_str(failure);
+        }
+        self.notifier.status(text);
+    }
+}
+
+/// Ticks at once and then regularly; ticks that were missed are not made up for.
+fn every(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+/// The result of a running reload; never, when there is none.
+async fn finished(
+    reload: &mut Option<JoinHandle<Result<Loaded, Vec<String>>>>,
+) -> Result<Loaded, Vec<String>> {
+    let Some(task) = reload else { return std::future::pending().await };
+    let result = task.await.unwrap_or_else(|error| Err(vec![format!("loading failed: {error}")]));
+    *reload = None;
+    result
+}

@@ -1,0 +1,142 @@
+//! Reloads and the stop.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
+use tracing::{error, info, warn};
+
+use super::{Worker, clock, every};
+use crate::daemon::logging::message_id;
+use crate::daemon::mqtt::{LinkSettings, OFFLINE};
+use crate::daemon::outbox::Sort;
+use crate::daemon::reload::{self, Loaded};
+use crate::engine::{Engine, Input};
+
+/// Longest leave-taking when the connection is replaced at a reload; after it the will speaks for us.
+const RESTART_TIMEOUT: Duration = Duration::from_secs(5);
+/// Most commands over MQTT that wait for one reload to end.
+const MAX_REPLIES: usize = 16;
+
+impl Worker {
+    /// Starts loading beside the running worker. Requests that come meanwhile share the result.
+    pub(super) fn begin_reload(&mut self, reply_to: Option<String>) {
+        if self.reload_replies.len() < MAX_REPLIES {
+            self.reload_replies.extend(reply_to);
+        }
+        if self.reload.is_some() {
+            return;
+        }
+        self.notifier.reloading();
+        let source = self.source.clone();
+        self.reload = Some(tokio::task::spawn_blocking(move || match source {
+            Some(source) => reload::load(&source),
+            None => Err(vec!["this daemon was started without a configuration file".to_owned()]),
+        }));
+    }
+
+    /// Swaps in what was loaded, or keeps everything as it is.
+    pub(super) async fn end_reload(&mut self, result: Result<Loaded, Vec<String>>) {
+        let result = result.and_then(|loaded| {
+            let reasons = reload::restart_needed(&self.settings, &loaded.settings);
+            if reasons.is_empty() { Ok(loaded) } else { Err(reasons) }
+        });
+        let answer = match result {
+            Ok(loaded) => {
+                self.adopt(loaded).await;
+                self.statistics.reloaded(None);
+                let identity = &self.engine.bundle().identity;
+                info!(
+                    message_id = message_id::RELOADED,
+                    bundle = %identity.id,
+                    bundle_version = %identity.version,
+                    "reloaded configuration and bundle"
+                );
+                serde_json::json!({ "ok": true, "bundle": identity })
+            }
+            Err(reasons) => {
+                for reason in &reasons {
+                    error!(message_id = message_id::RELOAD_FAILED, "reload refused: {reason}");
+                }
+                let text = reasons.join("; ");
+                self.statistics.error(self.wall.both(), &format!("reload refused: {text}"));
+                self.statistics.reloaded(Some(text));
+                serde_json::json!({ "ok": false, "errors": reasons })
+            }
+        };
+        let answer = Bytes::from(answer.to_string());
+        for topic in std::mem::take(&mut self.reload_replies) {
+            self.outbox.publish(topic, answer.clone(), Sort::Kept, false);
+        }
+        self.heartbeat();
+        self.notifier.ready();
+    }
+
+    async fn adopt(&mut self, loaded: Loaded) {
+        for warning in &loaded.checked.warnings {
+            warn!("{warning}");
+        }
+        self.handle(self.wall.both(), Input::Flush);
+        let link_settings = LinkSettings::new(&loaded.settings, &loaded.checked);
+        if loaded.settings.health != self.settings.health {
+            self.health = every(loaded.settings.health.interval);
+        }
+        self.settings = loaded.settings;
+        let engine = Engine::new(loaded.bundle, loaded.checked.engine, clock::monotonic_nanos);
+        let old = std::mem::replace(&mut self.engine, engine);
+        self.engine.adopt(old);
+        // Not compared: what one restart had to unsubscribe.
+        let unsubscribe = self.link.settings().unsubscribe.clone();
+        if *self.link.settings() != (LinkSettings { unsubscribe, ..link_settings.clone() }) {
+            self.statistics.broker.set_url(loaded.checked.broker.to_string());
+            self.replace_link(link_settings).await;
+        }
+    }
+
+    async fn replace_link(&mut self, settings: LinkSettings) {
+        self.pump();
+        self.outbox.disconnected();
+        self.statistics.broker.lost();
+        self.link.restart(settings, RESTART_TIMEOUT).await;
+    }
+
+    /// Stops intake, publishes what is due, says goodbye; all within the stop timeout.
+    pub(super) async fn stop(mut self) {
+        self.notifier.stopping();
+        self.notifier.status("stopping".to_owned());
+        let deadline = Instant::now() + self.settings.instance.stop_timeout;
+        self.handle(self.wall.both(), Input::Flush);
+        let is_drained = self.drain(deadline).await;
+        self.publish_status(OFFLINE);
+        let is_drained = self.drain(deadline).await && is_drained;
+        if timeout_at(deadline, self.link.stop()).await.is_err() || !is_drained {
+            let held = self.outbox.held();
+            warn!(held, "stopped without the broker's confirmation for everything: {held} messages open");
+        } else {
+            info!("stopped");
+        }
+    }
+
+    /// Waits until the broker has everything; `false` when it cannot have it in time.
+    async fn drain(&mut self, deadline: Instant) -> bool {
+        let inbox = self.link.inbox().clone();
+        let mut batch = super::Batch::default();
+        loop {
+            self.pump();
+            if self.outbox.is_empty() {
+                return true;
+            }
+            if !self.statistics.broker.is_connected() || timeout_at(deadline, inbox.ready()).await.is_err() {
+                return false;
+            }
+            // No messages: what is not acknowledged stays with the broker.
+            inbox.take(0, &mut batch);
+            for event in batch.events.drain(..) {
+                self.event(&event);
+            }
+            for id in batch.confirmed.drain(..) {
+                self.outbox.confirm(id);
+            }
+        }
+    }
+}
