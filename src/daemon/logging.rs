@@ -48,7 +48,12 @@ pub fn init(settings: &LogSettings) -> anyhow::Result<()> {
         let layer = JournalLayer { journal: journal.with_syslog_identifier("cooltwin".to_owned()) };
         tracing_subscriber::registry().with(filter).with(layer).try_init().map_err(already)
     } else {
+        // The messages say in words what the fields say to machines.
+        let message_only = text::format::debug_fn(|writer, field, value| {
+            if field.name() == "message" { write!(writer, "{value:?}") } else { Ok(()) }
+        });
         let layer = text::layer()
+            .fmt_fields(message_only)
             .with_writer(std::io::stderr)
             .with_ansi(std::io::stderr().is_terminal())
             .with_target(false);

@@ -106,7 +106,10 @@ impl Worker {
                 Wake::LinkBroken => anyhow::bail!("the link to the broker has died; this is a defect"),
                 Wake::Reload => self.begin_reload(None),
                 Wake::Loaded(result) => self.end_reload(result).await,
-                Wake::Health => self.heartbeat(),
+                Wake::Health => {
+                    self.statistics.roll(clock::monotonic(), &self.engine);
+                    self.heartbeat();
+                }
                 Wake::Turn => {}
             }
             self.turn();
@@ -299,9 +302,10 @@ impl Worker {
 
     /// Publishes the health document and renews the status line.
     fn heartbeat(&mut self) {
-        self.statistics.roll(clock::monotonic(), &self.engine);
-        let document = self.health_document();
-        self.outbox.publish(self.topics.health.clone(), document, Sort::Fleeting, false);
+        if self.statistics.broker.is_connected() {
+            let document = self.health_document();
+            self.outbox.publish(self.topics.health.clone(), document, Sort::Fleeting, false);
+        }
         self.update_status();
     }
 
