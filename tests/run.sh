@@ -10,10 +10,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Rows that the comparison with ONNX Runtime and LightGBM runs over: the number the project promises.
-PARITY_ROWS=100000
-# Rows for each of the many small models of other libraries: enough to meet every threshold of theirs.
-CONFORMANCE_ROWS=2000
+# Rows that the comparisons with other runtimes go over: the number the project promises.
+ROWS=100000
 VENV=.venv
 export DEBIAN_FRONTEND=noninteractive
 # Brokers live where only root looks.
@@ -25,13 +23,18 @@ fail() {
     exit 1
 }
 
-# Times each step, so that a slow one shows.
+# Whatever ends the script early ends it under this name.
+current_step=
+trap '[ $? = 0 ] || printf "tests/run.sh: FAILED: %s\n" "${current_step:-arguments}" >&2' EXIT
+
+# Runs one step and times it, so that a slow one shows.
 step() {
-    local name=$1 begin=$SECONDS
+    local begin=$SECONDS
+    current_step=$1
     shift
-    say "$name"
-    "$@" || fail "failed: $name ($*)"
-    printf '    %s: %d s\n' "$name" $((SECONDS - begin))
+    say "$current_step"
+    "$@"
+    printf '    %s: %d s\n' "$current_step" $((SECONDS - begin))
 }
 
 as_root() {
@@ -85,14 +88,12 @@ is_supported_python() {
 
 find_python() {
     local candidate
-    for candidate in ${PYTHON:+"$PYTHON"} /usr/bin/python3 python3 python3.13 python3.12 python3.11; do
+    for candidate in ${PYTHON:-/usr/bin/python3 python3 python3.13 python3.12 python3.11}; do
         if is_supported_python "$candidate"; then
             printf '%s' "$candidate"
             return
         fi
-        [ "$candidate" != "${PYTHON:-}" ] || fail "PYTHON=$PYTHON is no Python 3.11 to 3.13"
     done
-    return 1
 }
 
 # Makes the Python environment, anew whenever the list of versions has changed.
@@ -101,9 +102,11 @@ make_venv() {
     if cmp -s $requirements $VENV/requirements.txt; then
         return
     fi
-    if ! python=$(find_python); then
+    python=$(find_python)
+    if [ -z "$python" ]; then
         install_packages python3 python3-venv
-        python=$(find_python) || fail "there is no Python 3.11 to 3.13 on this machine"
+        python=$(find_python)
+        [ -n "$python" ] || fail "there is no Python 3.11 to 3.13; name one in PYTHON"
     fi
     "$python" -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
     "$python" -m venv --clear $VENV
@@ -131,7 +134,7 @@ esac
 
 step 'set-up' set_up
 step 'Rust tests: unit, documentation, scenarios, a real broker' cargo test --locked
-step "parity with ONNX Runtime and LightGBM, $PARITY_ROWS rows" \
-    $VENV/bin/python tests/python/parity.py --rows $PARITY_ROWS
-step 'models of other libraries' $VENV/bin/python tests/python/conformance.py --rows $CONFORMANCE_ROWS
+step "parity with ONNX Runtime and LightGBM, $ROWS rows" \
+    $VENV/bin/python tests/python/parity.py --rows $ROWS
+step "models of other libraries, $ROWS rows" $VENV/bin/python tests/python/conformance.py --rows $ROWS
 say 'all tests passed'
