@@ -50,7 +50,9 @@ pub fn features(args: &Args) -> Outcome {
     let mut readings = Readings::open(&args.readings, args.zone.clone())?;
     let mut out = output::bulk();
     matrix.write(&mut readings, &mut out)?;
-    matrix.summary().iter().for_each(|line| complain(line));
+    for line in matrix.summary() {
+        complain(&line);
+    }
     Ok(())
 }
 

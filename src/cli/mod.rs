@@ -3,8 +3,11 @@
 //! Each subcommand is one module with its `Args` and one function that returns [`Outcome`]. Results go
 //! to standard output, everything said about them to standard error, so that pipes stay clean.
 
+pub mod bench;
 pub mod check;
 pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod exit;
 pub mod features;
 mod generate;
@@ -12,9 +15,14 @@ pub mod input;
 pub mod model;
 mod mqtt;
 pub mod output;
+pub mod predict;
 mod publish;
 pub mod run;
+pub mod seal;
 pub mod simulate;
+pub mod stats;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,12 +34,38 @@ pub use exit::{Failure, Outcome};
 /// What `cooltwin` alone and `cooltwin --help` end with.
 const EXAMPLES: &str = "\
 First steps:
-  cooltwin demo                          watch three simulated unit coolers being predicted, nothing to set up
-  cooltwin config > cooltwin.toml        write the documented configuration, then edit it
-  cooltwin check --config cooltwin.toml  say everything that is wrong with it
+  cooltwin demo                          watch simulated units being predicted
+  cooltwin config > cooltwin.toml        the documented configuration, to edit
+  cooltwin check --config cooltwin.toml  everything that is wrong with it
   cooltwin run --config cooltwin.toml    predict until stopped
 
-Exit codes: 0 success, 1 failure while running, 64 wrong usage, 78 wrong configuration or model bundle.";
+Exit codes: 0 success, 1 failure while running, 64 wrong usage, 78 wrong
+configuration or model bundle.";
+
+const RUN_EXAMPLES: &str = "\
+The daemon starts even when the broker is away, and connects once it is there.
+SIGTERM or Ctrl-C stops it cleanly; SIGHUP reads configuration and bundle again
+and keeps the present ones if anything is wrong with the new.
+
+Examples:
+  cooltwin run --config /etc/cooltwin/cooltwin.toml
+  cooltwin run --set mqtt.url=mqtt://broker:1883
+  COOLTWIN__MQTT__URL=mqtt://broker:1883 cooltwin run";
+
+const CHECK_EXAMPLES: &str = "\
+Everything that is wrong is said at once, with what to do about it; the exit code
+is then 78. Otherwise prints what the daemon would subscribe to and publish.
+
+Examples:
+  cooltwin check --config /etc/cooltwin/cooltwin.toml
+  cooltwin check --config new.toml && sudo systemctl reload cooltwin";
+
+const CONFIG_EXAMPLES: &str = "\
+Every setting is there with its meaning, its range and its default, ready to be
+edited. A setting that is left out has its default.
+
+Example:
+  cooltwin config > cooltwin.toml";
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -52,15 +86,27 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Predict until stopped: subscribe to readings, publish predictions
+    #[command(after_help = RUN_EXAMPLES)]
     Run(run::Args),
+    /// Watch simulated unit coolers being predicted live; needs nothing but this program
+    #[cfg(feature = "demo")]
+    Demo(demo::Args),
     /// Check configuration and model bundle without starting
+    #[command(after_help = CHECK_EXAMPLES)]
     Check(check::Args),
-    /// Print the documented configuration with every default
-    Config,
+    /// Predict from a file of readings, or from a feature matrix
+    Predict(predict::Args),
     /// Turn readings into the feature matrix the models see, for training and inspection
     Features(features::Args),
     /// Make readings of simulated unit coolers, as a file or onto a broker
     Simulate(Box<simulate::Args>),
+    /// Record the golden vectors and hashes of a bundle, after its models have changed
+    Seal(seal::Args),
+    /// Measure how fast a bundle is on this machine
+    Bench(bench::Args),
+    /// Print the documented configuration with every default
+    #[command(after_help = CONFIG_EXAMPLES)]
+    Config,
     /// Print a completion script for a shell
     #[command(hide = true)]
     Completions {
@@ -88,10 +134,15 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> Outcome {
     match command {
         Command::Run(args) => run::run(&args),
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => demo::demo(&args),
         Command::Check(args) => check::check(&args),
-        Command::Config => config::config(),
+        Command::Predict(args) => predict::predict(&args),
         Command::Features(args) => features::features(&args),
         Command::Simulate(args) => simulate::simulate(*args),
+        Command::Seal(args) => seal::seal(&args),
+        Command::Bench(args) => bench::bench(&args),
+        Command::Config => config::config(),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { dir } => generate::man(&dir),
     }

@@ -20,17 +20,18 @@ Examples:
   cooltwin simulate --units 2 --rows 120 > readings.csv
       one hour of two units, always the same bytes for the same seed
   cooltwin simulate --rows 2880 --fault fouled-coil:0.3:1440 --format jsonl
-      a day in which the coil has lost 30 percent of its conductance from noon on
+      a day in which the coil has lost 30 percent of its conductance from noon
   cooltwin simulate --mqtt mqtt://localhost:1883 --units 3
       three units in real time on a broker, a frame each 30 s, until Ctrl-C
   cooltwin simulate --mqtt mqtt://localhost --step 1s --as readings --qos 1
       every sensor of one unit as a message of its own, once a second
 
-Time on a broker: at speed 1 the payloads carry the simulated time, which starts now and stays in step
-with the clock. At any other speed simulated time would run ahead of the clock, and receivers refuse
-times from the future (cooltwin beyond 60 s); so payloads then carry no time and the receiver uses the
-time of arrival. `--timestamps simulated` sends the time nevertheless: the run is then laid into the past
-so that its last row (--rows) is measured now.";
+Time on a broker: at speed 1 the payloads carry the simulated time, which starts
+now and keeps step with the clock. At any other speed it would run ahead of the
+clock, and receivers refuse times from the future (cooltwin beyond 60 s); so
+payloads then carry no time and the receiver uses the time of arrival. With
+`--timestamps simulated` they carry it nevertheless: the run is then laid into
+the past so that its last row (--rows) is measured now.";
 
 /// What `cooltwin simulate` takes.
 #[derive(Debug, clap::Args)]
