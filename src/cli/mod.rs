@@ -53,8 +53,8 @@ Examples:
   COOLTWIN__MQTT__URL=mqtt://broker:1883 cooltwin run";
 
 const CHECK_EXAMPLES: &str = "\
-Everything that is wrong is said at once, with what to do about it; the exit code
-is then 78. Otherwise prints what the daemon would subscribe to and publish.
+Everything that is wrong is said at once, with what to do about it; the exit
+code is then 78. Otherwise prints what the daemon would do.
 
 Examples:
   cooltwin check --config /etc/cooltwin/cooltwin.toml

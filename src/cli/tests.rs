@@ -28,13 +28,9 @@ fn help_texts_are_the_recorded_ones() {
     let mut differing = Vec::new();
     for command in commands() {
         let name = format!("help-{}.txt", command.get_name());
-        let text: String = command
-            .clone()
-            .render_long_help()
-            .to_string()
-            .lines()
-            .map(|line| format!("{}\n", line.trim_end()))
-            .collect();
+        let help = command.clone().render_long_help().to_string();
+        let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+        let text = lines.join("\n") + "\n";
         if std::env::var_os(BLESS).is_some() {
             fs::create_dir_all(&folder).unwrap();
             fs::write(folder.join(&name), &text).unwrap();
