@@ -131,8 +131,8 @@ def wear_and_tear(readings, manifest, rows_a_day, seed):
 
 
 def spells(random, rows, rows_a_day, days):
-    """About one spell a day, each of a length between the two given, in days."""
-    for _ in range(int(np.ceil(rows / rows_a_day))):
+    """One spell for every two days, each of a length between the two given, in days."""
+    for _ in range(int(np.ceil(rows / rows_a_day / 2))):
         length = int(random.uniform(*days) * rows_a_day)
         start = int(random.integers(0, max(rows - length, 1)))
         yield slice(start, start + length)

@@ -1,14 +1,16 @@
 """LightGBM regression trees to ONNX without losing a bit.
 
-LightGBM splits on doubles and sums doubles; ONNX stores and sums 32-bit floats. Two steps make both give the same
+LightGBM splits on doubles and sums doubles; ONNX stores and sums 32-bit floats. Three steps make both give the same
 number, not just a near one:
 
 1. Every threshold is rounded *down* to the nearest float. For an input x that is itself a float, `x <= t` and
    `x <= down(t)` are the same question: no float lies between the two.
-2. Every leaf value is rounded to a multiple of 2^-20. As long as the sum over all trees stays below 16, every
+2. LightGBM's predictor reads an input within 1e-35 of zero as zero. A threshold in that range moves to the end of it
+   that keeps zero on its side, so that the range is never divided.
+3. Every leaf value is rounded to a multiple of 2^-20. As long as the sum over all trees stays below 16, every
    partial sum is a multiple of 2^-20 below 2^24 * 2^-20 and so exactly a float: no addition rounds, in any order.
 
-`snap` applies both to the LightGBM model itself (so LightGBM can be compared), `to_onnx` writes what is left.
+`snap` applies all three to the LightGBM model itself (so LightGBM can be compared), `to_onnx` writes what is left.
 """
 
 import numpy as np
@@ -17,6 +19,8 @@ import onnx
 from onnx import TensorProto, helper
 
 LEAF_GRID = 2.0**-20
+# LightGBM's kZeroThreshold, a float.
+ZERO = np.float32(1e-35)
 SUM_LIMIT = 2.0**24 * LEAF_GRID
 IR_VERSION = 7
 OPSET = 12
@@ -42,6 +46,14 @@ def floor_float32(values):
     return np.where(above, np.nextafter(near, np.float32(-np.inf)), near).astype(np.float32)
 
 
+def snap_thresholds(values):
+    """Steps 1 and 2."""
+    down = floor_float32(values)
+    down = np.where((down >= 0) & (down < ZERO), ZERO, down)
+    below = np.nextafter(-ZERO, np.float32(-np.inf))
+    return np.where((down < 0) & (down >= -ZERO), below, down)
+
+
 def snap(booster):
     """The same model with float thresholds and leaf values on the grid, as LightGBM's model text."""
     out = ["tree"]
@@ -57,7 +69,7 @@ def snap(booster):
             out.append(line)
         elif tree is not None and name in TREE_FIELDS:
             if name == "threshold":
-                value = " ".join(repr(float(t)) for t in floor_float32([float(t) for t in value.split()]))
+                value = " ".join(repr(float(t)) for t in snap_thresholds([float(t) for t in value.split()]))
             elif name == "leaf_value":
                 value = " ".join(repr(round(float(v) / LEAF_GRID) * LEAF_GRID) for v in value.split())
             out.append(f"{name}={value}")
