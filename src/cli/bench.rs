@@ -22,9 +22,9 @@ const MAX_RUNS: u32 = 10_000_000;
 const EXAMPLES: &str = "\
 Measured are single rows in one thread, each row different from the one before
 (repeating one row flatters any model up to twofold): each model, all models
-together, the assembly of the feature vector, and the whole street from the bytes
-of a frame to the bytes of the prediction document. Times include one reading of
-the clock, whose cost is stated.
+together, the assembly of the feature vector, and the whole street from the
+bytes of a frame to the bytes of the prediction document. Times include one
+reading of the clock, whose cost is stated.
 
 Examples:
   cooltwin bench

@@ -31,8 +31,8 @@ Examples:
   cooltwin simulate --rows 100 | cooltwin predict -
   cooltwin predict --bundle my-models readings.jsonl > predictions.jsonl
   cooltwin predict --features matrix.csv
-      a matrix as `cooltwin features` writes it; columns are found by name, others
-      are ignored. Without a header it has exactly the features, in order";
+      a matrix as `cooltwin features` writes it; columns are found by name, the
+      others are ignored. Without a header it has the features alone, in order";
 
 /// What `cooltwin predict` takes.
 #[derive(Debug, clap::Args)]
