@@ -13,16 +13,16 @@ use crate::bundle::{Assembler, BundleErrors, BundleFiles, Manifest, compile_feat
 use crate::domain::{Now, RejectCounts, UnitState, ZoneSpec};
 
 const EXAMPLES: &str = "\
-The matrix has one line for each line with a usable reading: time, unit, quality, the
-features in the models' order, and the targets that were measured at that very
-time. A missing value is an empty cell. The models themselves are not needed.
+The matrix has one line for each line with a usable reading: time, unit,
+quality, the features in the models' order, and the targets that were measured
+at that very time. A missing value is an empty cell. The models need not be there yet.
 
 Examples:
   cooltwin features readings.csv > matrix.csv
   cooltwin simulate --rows 2880 | cooltwin features --bundle my-models -
 
 Readings are CSV with a header `time,unit,SENSOR,...` or JSON lines
-{\"time\":...,\"unit\":...,\"data\":{...}}; the lines of each unit in the order of time.";
+{\"time\":...,\"unit\":...,\"data\":{...}}; each unit's lines in the order of time.";
 
 /// What `cooltwin features` takes.
 #[derive(Debug, clap::Args)]

@@ -19,10 +19,11 @@ every start and refuses a bundle that does not reproduce them bit for bit.
 
 Examples:
   cooltwin seal my-models --golden readings.csv
-  cooltwin seal my-models            with the readings of its present golden.jsonl
+  cooltwin seal my-models
+      anew, with the readings of its present golden.jsonl
 
-Golden readings are CSV, or JSON lines {\"time\":...,\"unit\":...,\"data\":{...}} whose
-data are kept as they are written, wrong values included.";
+Golden readings are CSV, or JSON lines {\"time\":...,\"unit\":...,\"data\":{...}}
+whose data are kept as they are written, wrong values included.";
 
 /// What `cooltwin seal` takes.
 #[derive(Debug, clap::Args)]
