@@ -79,7 +79,7 @@ def main():
     (draft / "reference.json").write_text(reference(runs, manifest, models))
     golden = work / "golden-readings.jsonl"
     golden.write_text(golden_readings(runs["golden"], manifest, step_seconds(manifest)))
-    cooltwin.run("seal", "--bundle", draft, "--readings", golden)
+    cooltwin.run("seal", draft, "--golden", golden)
 
     say("report")
     results = report.evaluate(runs, manifest, models, TAIL, step_seconds(manifest))
