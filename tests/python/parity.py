@@ -9,6 +9,7 @@ extremes. Every difference must be exactly 0.0; the exit code is 1 otherwise. Wa
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -26,6 +27,8 @@ SEED = 20_260_105
 SIMULATED_UNITS = 5
 # Share of the cells of a made-up row that are replaced.
 REPLACED = 0.25
+# Rows of either kind that also go through the command line, as text.
+COMMAND_LINE_ROWS = 5000
 
 
 def main():
@@ -52,8 +55,9 @@ def main():
             shown = " ".join(f"{difference:>14}" for difference in differences)
             print(f"{target['name']:<12} {len(rows):>7} {shown}")
             failed |= any(difference != 0.0 for difference in differences)
-        difference = command_line_difference(cooltwin, options.bundle, manifest, simulated[:5000], folder)
-        print(f"cooltwin predict --features, in the targets' units, {min(len(simulated), 5000)} rows: {difference}")
+        sample = np.concatenate([simulated[:COMMAND_LINE_ROWS], rows[-COMMAND_LINE_ROWS:]])
+        difference = command_line_difference(cooltwin, options.bundle, manifest, sample, folder)
+        print(f"cooltwin predict --features, in the targets' units, {len(sample)} rows: {difference}")
         failed |= difference != 0.0
     if failed:
         sys.exit("the numbers differ")
@@ -158,12 +162,10 @@ def command_line_difference(cooltwin, bundle, manifest, rows, folder):
     text += [",".join("" if np.isnan(value) else str(value) for value in row) for row in rows]
     matrix.write_text("\n".join(text) + "\n")
     done = subprocess.run([cooltwin, "predict", "--bundle", bundle, "--features", matrix], stdout=subprocess.PIPE, check=True)
-    lines = done.stdout.decode().splitlines()
-    header = lines[0].split(",")
+    predictions = [json.loads(line) for line in done.stdout.splitlines()]
     worst = 0.0
     for target in manifest["targets"]:
-        place = header.index(target["name"])
-        ours = np.array([float(line.split(",")[place]) for line in lines[1:]])
+        ours = np.array([prediction[target["name"]] for prediction in predictions])
         scaler = target.get("output_scaler", {"mean": 0.0, "scale": 1.0})
         raw = by_onnx_runtime(bundle / target["model"], rows)[:, target.get("output", 0)]
         worst = max(worst, largest_difference(ours, raw * scaler["scale"] + scaler["mean"]))
