@@ -15,7 +15,8 @@ use crate::domain::{Now, RejectCounts, UnitState, ZoneSpec};
 const EXAMPLES: &str = "\
 The matrix has one line for each line with a usable reading: time, unit,
 quality, the features in the models' order, and the targets that were measured
-at that very time. A missing value is an empty cell. The models need not be there yet.
+at that very time. A missing value is an empty cell. The models need not be
+there yet.
 
 Examples:
   cooltwin features readings.csv > matrix.csv
