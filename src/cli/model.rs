@@ -15,11 +15,15 @@ const PLACES: [&str; 2] = ["models/unit-cooler", "/usr/share/cooltwin/models/uni
 /// # Errors
 /// None is named and none is found; says what to do about it.
 pub fn locate(asked: Option<&Path>) -> Result<PathBuf, Failure> {
-    if let Some(path) = asked {
-        return Ok(path.to_path_buf());
+    match asked {
+        Some(path) => Ok(path.to_path_buf()),
+        None => first_of(&PLACES),
     }
-    PLACES.iter().map(PathBuf::from).find(|path| path.is_dir()).ok_or_else(|| {
-        let places = PLACES.join(" nor ");
+}
+
+fn first_of(places: &[&str]) -> Result<PathBuf, Failure> {
+    places.iter().map(PathBuf::from).find(|path| path.is_dir()).ok_or_else(|| {
+        let places = places.join(" nor ");
         Failure::configuration(anyhow::anyhow!(
             "no model bundle is found, neither {places}: start in a checkout of cooltwin, install the \
              package, or name one with --bundle DIR"
@@ -61,6 +65,15 @@ mod tests {
         let path = dir.path().join("nothing");
         assert_eq!(locate(Some(&path)).unwrap(), path);
         assert_eq!(load(&path).unwrap_err().code(), CONFIGURATION);
+    }
+
+    #[test]
+    fn without_any_folder_the_message_says_what_to_do() {
+        let failure = first_of(&["not/here", "nor/there"]).unwrap_err();
+        assert_eq!(failure.code(), CONFIGURATION);
+        let message = failure.error().to_string();
+        assert!(message.contains("neither not/here nor nor/there") && message.contains("--bundle DIR"));
+        assert_eq!(first_of(&["not/here", "src"]).unwrap(), Path::new("src"));
     }
 
     #[test]

@@ -10,5 +10,7 @@
 
 mod architecture;
 mod bundles;
+#[cfg(feature = "daemon")]
+mod command_line;
 mod scenarios;
 mod streaming;

@@ -12,6 +12,10 @@ use crate::simulator::{CHANNELS, Row, SENSOR_COUNT, UnitRow};
 const ROWS_KEPT: usize = 256;
 /// Times kept for percentiles and rates.
 const TIMES_KEPT: usize = 512;
+/// Time over which rates are taken.
+const RATE_SPAN: Duration = Duration::from_secs(2);
+/// Shortest span a rate is taken over, s: one prediction in the first millisecond is no thousand a second.
+const MIN_SPAN_S: f64 = 0.1;
 /// Residuals averaged: 10 simulated minutes, long enough that sensor noise is gone.
 pub(super) const SMOOTHED: usize = 20;
 /// A smoothed residual this many times beyond what the healthy unit showed is marked.
@@ -178,15 +182,15 @@ impl Board {
         Some(document)
     }
 
-    /// Predictions a second over the last two seconds.
+    /// Predictions a second over the last two seconds, or as far back as times are kept.
     pub(super) fn rate(&self, at: Duration) -> f64 {
-        let span = Duration::from_secs(2).min(at).as_secs_f64().max(0.1);
-        let recent = self
-            .arrivals
-            .iter()
-            .rev()
-            .take_while(|arrival| at.saturating_sub(**arrival).as_secs_f64() <= span);
-        recent.count() as f64 / span
+        let mut span = RATE_SPAN.min(at);
+        if self.arrivals.len() == TIMES_KEPT {
+            span = span.min(at.saturating_sub(self.arrivals.front().copied().unwrap_or_default()));
+        }
+        let since = at.saturating_sub(span);
+        let recent = self.arrivals.iter().rev().take_while(|arrival| **arrival >= since).count();
+        recent as f64 / span.as_secs_f64().max(MIN_SPAN_S)
     }
 
     /// What there was, in one sentence.
@@ -246,13 +250,17 @@ pub(super) mod tests {
 
     /// A board after `rows` rows whose residual of UCAF jumps by -100 when the fault sets in at row 40.
     pub(in crate::cli::demo) fn played(rows: u64) -> Board {
+        played_with(rows, 2)
+    }
+
+    /// The same with more units.
+    pub(in crate::cli::demo) fn played_with(rows: u64, units: u32) -> Board {
         let targets = [("UCAOT", "degC"), ("UCWOT", "degC"), ("UCAF", "m3/h")];
         let targets = targets.map(|(name, unit)| Target { name: name.to_owned(), unit: unit.to_owned() });
         let fault =
             FaultPlan { unit: "cooler-02".to_owned(), from_row: 40, name: "clogged-filter:0.3".to_owned() };
         let mut board = Board::new(targets.to_vec(), Some(fault));
-        let mut simulator =
-            Simulator::new(SimulatorConfig { units: 2, ..SimulatorConfig::default() }).unwrap();
+        let mut simulator = Simulator::new(SimulatorConfig { units, ..SimulatorConfig::default() }).unwrap();
         for _ in 0..rows {
             let row = simulator.next_row();
             let at = Duration::from_millis(250 * row.index);

@@ -6,10 +6,13 @@ use std::time::Duration;
 use super::board::{Board, SMOOTHED, TargetBoard, UnitBoard};
 use crate::simulator::format::rfc3339;
 
-/// Up to this many units get a block with all numbers; more get one line each.
-const FULL_UNITS: usize = 4;
-/// Most units on the screen: with the header they fill 24 lines.
+/// Up to this many units get a block with all numbers; more get one line each. With the lines around them
+/// the blocks fit 24 lines.
+const FULL_UNITS: usize = 3;
+/// Most units on the screen, for the same reason.
 const MOST_UNITS: usize = 14;
+/// Columns that every terminal has.
+const WIDTH: usize = 80;
 
 /// What the screen says besides the board.
 #[derive(Debug, Clone)]
@@ -34,77 +37,92 @@ impl Frame {
     pub(super) fn screen(&self, board: &Board, at: Duration) -> String {
         let mut text = String::new();
         let title = self.paint("1", "cooltwin demo");
-        let _ = writeln!(
-            text,
-            "{title}   model {}   simulated time {}, {} times real time",
-            self.bundle,
-            rfc3339(board.time_us),
-            self.speed
-        );
-        let _ = writeln!(text, "{}", rates(board, at));
+        let _ = writeln!(text, "{title}   {}, model {}", rate(board, at), self.bundle);
+        let time = rfc3339(board.time_us);
+        let _ = writeln!(text, "time:     {time}, simulated, {} times real time", self.speed);
+        let _ = writeln!(text, "latency:  {}", latency(board));
         let _ = writeln!(text, "look in:  {}", self.invitation());
         let _ = writeln!(text, "{}\n", self.fault_line(board));
         if board.units.len() <= FULL_UNITS {
-            for unit in &board.units {
-                self.block(board, unit, &mut text);
-            }
+            self.blocks(board, &mut text);
         } else {
-            for unit in board.units.iter().take(MOST_UNITS) {
-                let _ = writeln!(text, "{}", self.line(board, unit));
-            }
-            if let Some(more) = board.units.len().checked_sub(MOST_UNITS + 1) {
-                let _ = writeln!(text, "... and {} more", more + 1);
-            }
+            self.table(board, &mut text);
         }
-        let _ = write!(
-            text,
-            "residual = measured - predicted; mean over the last {SMOOTHED}; `!` = far beyond the healthy unit. \
-             Ctrl-C ends."
-        );
+        text.push_str("residual: measured - predicted   !: far beyond the healthy unit   Ctrl-C ends");
         text
     }
 
     fn fault_line(&self, board: &Board) -> String {
         let Some(fault) = &board.fault else { return String::new() };
         if board.is_faulty(&fault.unit) {
-            let text = format!("fault:    {} at {} - watch its residuals move away", fault.name, fault.unit);
+            let text = format!("fault:    {} at {}: watch its residuals", fault.name, fault.unit);
             self.paint("1;31", &text)
         } else {
             let rows = fault.from_row.saturating_sub(board.rows_sent);
-            format!(
-                "fault:    {} will set in at {} in {rows} rows; all is healthy now",
-                fault.name, fault.unit
-            )
+            format!("fault:    none yet; {} sets in at {} in {rows} rows", fault.name, fault.unit)
         }
     }
 
-    fn quality(&self, unit: &UnitBoard) -> String {
-        let code = match unit.quality.as_str() {
-            "good" => "32",
-            "uncertain" => "33",
-            _ => "31",
-        };
-        let mut text = self.paint(code, &unit.quality);
+    /// Quality and the first reason, in at most `room` characters.
+    fn quality(&self, unit: &UnitBoard, room: usize) -> String {
+        let mut text = unit.quality.clone();
         if let Some(first) = unit.reasons.first() {
-            let _ = write!(text, " ({first}{})", if unit.reasons.len() > 1 { ", ..." } else { "" });
+            let _ = write!(text, ", {first}");
         }
-        text
+        self.paint(colour_of(unit), &text.chars().take(room).collect::<String>())
     }
 
-    fn block(&self, board: &Board, unit: &UnitBoard, text: &mut String) {
-        let name = self.paint("1", &unit.name);
-        let _ = writeln!(text, "{name}  {}  {}", inputs(unit), self.quality(unit));
-        for (target, numbers) in board.targets.iter().zip(&unit.targets) {
-            let label = format!("{} {}", target.name, target.unit);
-            let line = format!(
-                "  {label:<12} predicted {:>8}  measured {:>8}  truth {:>8}  residual {:>8}  mean {:>8}",
-                number(numbers.predicted),
-                number(numbers.measured),
-                number(numbers.truth),
-                signed(numbers.residual()),
-                signed(numbers.smoothed()),
-            );
-            let _ = writeln!(text, "{}", self.marked(&line, numbers));
+    /// A few lines for each unit.
+    fn blocks(&self, board: &Board, text: &mut String) {
+        let _ = writeln!(
+            text,
+            "{:<20}{:>10}{:>10}{:>10}{:>10}{:>10}",
+            "",
+            "predicted",
+            "measured",
+            "truth",
+            "residual",
+            format!("mean {SMOOTHED}")
+        );
+        for unit in &board.units {
+            let inputs = inputs(unit);
+            let room = WIDTH.saturating_sub(unit.name.chars().count() + inputs.chars().count() + 4);
+            let (name, quality) = (self.paint("1", &unit.name), self.quality(unit, room));
+            let _ = writeln!(text, "{name}  {inputs}  {quality}");
+            for (target, numbers) in board.targets.iter().zip(&unit.targets) {
+                let line = format!(
+                    "{:<20}{:>10}{:>10}{:>10}{:>10}{:>10}",
+                    format!("  {} {}", target.name, target.unit),
+                    number(numbers.predicted),
+                    number(numbers.measured),
+                    number(numbers.truth),
+                    signed(numbers.residual()),
+                    signed(numbers.smoothed()),
+                );
+                let _ = writeln!(text, "{}", self.marked(&line, numbers));
+            }
+        }
+    }
+
+    /// One line for each unit.
+    fn table(&self, board: &Board, text: &mut String) {
+        let _ = write!(text, "{:<23}", "");
+        for target in &board.targets {
+            let _ = write!(text, "{:>9}{:>10}", target.name, "residual");
+        }
+        text.push('\n');
+        for unit in board.units.iter().take(MOST_UNITS) {
+            let quality = self.paint(colour_of(unit), &format!("{:<11}", unit.quality));
+            let _ = write!(text, "{:<12}{quality}", unit.name);
+            for numbers in &unit.targets {
+                let part = format!("{:>9}{:>9}", number(numbers.predicted), signed(numbers.residual()));
+                let mark = if numbers.is_marked() { self.paint("1;31", &(part + "!")) } else { part + " " };
+                text.push_str(&mark);
+            }
+            text.push('\n');
+        }
+        if board.units.len() > MOST_UNITS {
+            let _ = writeln!(text, "and {} more", board.units.len() - MOST_UNITS);
         }
     }
 
@@ -112,50 +130,45 @@ impl Frame {
         if numbers.is_marked() { self.paint("1;31", &format!("{line} !")) } else { line.to_owned() }
     }
 
-    /// One unit on one line.
-    pub(super) fn line(&self, board: &Board, unit: &UnitBoard) -> String {
-        let mut text = format!("{} {}", unit.name, self.quality(unit));
-        for (target, numbers) in board.targets.iter().zip(&unit.targets) {
-            let part = format!(
-                "  {} {} {} (residual {})",
-                target.name,
-                number(numbers.predicted),
-                target.unit,
-                signed(numbers.residual())
-            );
-            text.push_str(&self.marked(&part, numbers));
-        }
-        text
-    }
-
     /// All units as lines that can stand in a log, each with the simulated time.
     pub(super) fn lines(&self, board: &Board, at: Duration) -> String {
         let time = rfc3339(board.time_us);
         let mut text = String::new();
         for unit in &board.units {
-            let note = if board.is_faulty(&unit.name) { "  [faulty]" } else { "" };
-            let _ = writeln!(text, "{time} {}{note}", self.line(board, unit));
+            let _ = write!(text, "{time} {} {}", unit.name, self.quality(unit, WIDTH));
+            for (target, numbers) in board.targets.iter().zip(&unit.targets) {
+                let (predicted, residual) = (number(numbers.predicted), signed(numbers.residual()));
+                let part = format!("  {} {predicted} {} (residual {residual})", target.name, target.unit);
+                text.push_str(&self.marked(&part, numbers));
+            }
+            text.push_str(if board.is_faulty(&unit.name) { "  [faulty]\n" } else { "\n" });
         }
-        let _ = writeln!(text, "{time} {}", rates(board, at));
+        let _ = writeln!(text, "{time} {}; {}", rate(board, at), latency(board));
         text
     }
 }
 
-fn rates(board: &Board, at: Duration) -> String {
-    let mut text = format!("{} predictions, {:.0}/s", board.predictions, board.rate(at));
-    let (daemon, round_trip) = board.latencies();
-    if let Some(daemon) = daemon {
-        let _ = write!(text, "; in the daemon p50 {:.0} us, p95 {:.0} us", daemon.p50, daemon.p95);
+fn colour_of(unit: &UnitBoard) -> &'static str {
+    match unit.quality.as_str() {
+        "good" => "32",
+        "uncertain" => "33",
+        _ => "31",
     }
-    if let Some(trip) = round_trip {
-        let _ = write!(
-            text,
-            "; frame to prediction over MQTT p50 {:.1} ms, p95 {:.1} ms",
-            trip.p50 / 1e3,
-            trip.p95 / 1e3
-        );
-    }
-    text
+}
+
+fn rate(board: &Board, at: Duration) -> String {
+    format!("{} predictions, {:.0}/s", board.predictions, board.rate(at))
+}
+
+fn latency(board: &Board) -> String {
+    let (Some(daemon), Some(trip)) = board.latencies() else { return "not known yet".to_owned() };
+    format!(
+        "p50 {:.0} us, p95 {:.0} us in the daemon; {:.1} ms, {:.1} ms over MQTT",
+        daemon.p50,
+        daemon.p95,
+        trip.p50 / 1e3,
+        trip.p95 / 1e3
+    )
 }
 
 fn inputs(unit: &UnitBoard) -> String {
@@ -181,7 +194,7 @@ fn signed(value: Option<f64>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::board::tests::played;
+    use super::super::board::tests::{played, played_with};
     use super::*;
 
     fn frame(with_colour: bool) -> Frame {
@@ -196,21 +209,32 @@ mod tests {
             "model unit-cooler 1.0.0",
             "mosquitto_sub -h 127.0.0.1 -p 1884",
             "fault:    clogged-filter:0.3 at cooler-02",
-            "in the daemon p50 20 us",
+            "p50 20 us, p95 20 us in the daemon; 1.0 ms, 1.0 ms over MQTT",
             "cooler-01  room ",
             "UCAF m3/h",
         ] {
             assert!(screen.contains(part), "{part} in\n{screen}");
         }
         assert_eq!(screen.lines().filter(|line| line.ends_with('!')).count(), 1);
-        assert!(screen.lines().count() < 24);
+        assert!(screen.lines().count() <= 24);
+        assert!(screen.lines().all(|line| line.chars().count() <= WIDTH), "{screen}");
         assert!(frame(true).screen(&played(70), Duration::from_secs(17)).contains("\x1b[1;31m"));
     }
 
     #[test]
     fn before_the_fault_the_screen_says_that_it_will_come() {
         let screen = frame(false).screen(&played(30), Duration::from_secs(7));
-        assert!(screen.contains("clogged-filter:0.3 will set in at cooler-02 in 10 rows"), "{screen}");
+        assert!(screen.contains("none yet; clogged-filter:0.3 sets in at cooler-02 in 10 rows"), "{screen}");
+    }
+
+    #[test]
+    fn many_units_get_a_line_each_and_fit() {
+        let board = played_with(50, 20);
+        let screen = frame(false).screen(&board, Duration::from_secs(17));
+        assert!(screen.contains("and 6 more"), "{screen}");
+        assert!(screen.lines().count() <= 24, "{screen}");
+        assert!(screen.lines().all(|line| line.chars().count() <= WIDTH), "{screen}");
+        assert_eq!(screen.lines().filter(|line| line.contains('!')).count(), 2, "{screen}");
     }
 
     #[test]

@@ -17,10 +17,10 @@ use crate::cli::output::{Stdout, bulk};
 const REDRAW: Duration = Duration::from_millis(250);
 /// How often plain lines are printed.
 const LINES_EVERY: Duration = Duration::from_secs(2);
-/// Hide the cursor, clear the screen.
-const OPEN: &str = "\x1b[?25l\x1b[2J";
-/// Show the cursor again.
-const CLOSE: &str = "\x1b[?25h\n";
+/// Hide the cursor, cut long lines instead of wrapping them, clear the screen.
+const OPEN: &str = "\x1b[?25l\x1b[?7l\x1b[2J";
+/// Undo the first two.
+const CLOSE: &str = "\x1b[?7h\x1b[?25h\n";
 
 /// How the board is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
