@@ -154,7 +154,10 @@ def golden_readings(readings, manifest, step_s):
     start = np.datetime64(table.keys[rows[0]][0].rstrip("Z"), "ms")
     at = lambda seconds: str(start + np.timedelta64(int(seconds * 1000), "ms")) + "Z"
     lines = []
-    emit = lambda time, unit, data: lines.append(json.dumps({"time": time, "unit": unit, "data": data}, separators=(",", ":")))
+
+    def emit(time, unit, data):
+        lines.append(json.dumps({"time": time, "unit": unit, "data": data}, separators=(",", ":")))
+
     for row in rows:
         emit(table.keys[row][0], "steady", {k: v for k, v in frame(row).items() if v is not None})
 

@@ -142,7 +142,8 @@ def accuracy(results, manifest):
         "The split is by time: the last part of each unit's readings was never trained on. *Persistence* is the mean "
         "absolute error of saying that the target is what was measured that long ago, in the same unit as MAE. It needs a "
         "working sensor and follows every fault; the models see none of the targets. Over 30 s persistence is hard to "
-        "beat, since little changes in 30 s; what the models are for is the missing, slow or failing outlet sensor, and the residual.",
+        "beat, since little changes in 30 s; what the models are for is the missing, slow or failing outlet sensor, and "
+        "the residual.",
     ]
 
 
@@ -223,6 +224,7 @@ def plot_day(plots, day, manifest, models):
         axes.axvline(12, color="0.7", linewidth=1)
         axes.set_ylabel(f"{name}, {target['unit']}", fontsize=8)
         axes.tick_params(labelsize=8)
+        axes.set_xlim(0, 24)
     rows[0, 0].set_title("measured minus predicted, mean of 30 minutes", fontsize=10)
     rows[0, 0].legend(fontsize=8, loc="upper left")
     rows[-1, 0].set_xlabel("hour", fontsize=8)

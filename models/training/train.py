@@ -97,13 +97,15 @@ def main():
 
 
 def arguments():
-    parser = argparse.ArgumentParser(prog="train.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="train.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--readings", type=Path, metavar="CSV",
                         help="a site's own readings, `time,unit,SENSOR,...` with the measured targets; default: simulate")
     parser.add_argument("--template", type=Path, metavar="TOML", default=HERE / "bundle.template.toml",
                         help="sensors, features and targets; needed with --readings, with a description of its own")
     parser.add_argument("--out", type=Path, metavar="DIR", default=ROOT / "models" / "unit-cooler", help="the bundle")
-    parser.add_argument("--report", type=Path, metavar="DIR", default=HERE, help="where REPORT.md, plots and LightGBM's models go")
+    parser.add_argument("--report", type=Path, metavar="DIR", default=HERE,
+                        help="where REPORT.md, plots and LightGBM's models go")
     parser.add_argument("--cooltwin", type=Path, required=True, help="the program (train.sh gives it)")
     parser.add_argument("--work", type=Path, required=True, help="folder for intermediate files (train.sh gives it)")
     options = parser.parse_args()

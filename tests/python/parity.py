@@ -51,7 +51,7 @@ def main():
             if text.exists():
                 differences.append(largest_difference(ours, by_lightgbm(text, rows)))
             elif not options.without_lightgbm:
-                sys.exit(f"{text} is missing; give --lightgbm DIR, or --without-lightgbm for models that are not LightGBM's")
+                sys.exit(f"{text} is missing; give --lightgbm DIR, or --without-lightgbm if it is not LightGBM's model")
             shown = " ".join(f"{difference:>14}" for difference in differences)
             print(f"{target['name']:<12} {len(rows):>7} {shown}")
             failed |= any(difference != 0.0 for difference in differences)
@@ -77,9 +77,8 @@ def arguments():
 
 def programs(options):
     """Builds the example that runs one model, and cooltwin itself."""
-    subprocess.run(
-        ["cargo", "build", "--quiet", "--locked", "--profile", options.profile, "--example", "predict_onnx", "--bin", "cooltwin"],
-        cwd=ROOT, check=True)
+    build = ["cargo", "build", "--quiet", "--locked", "--profile", options.profile]
+    subprocess.run([*build, "--example", "predict_onnx", "--bin", "cooltwin"], cwd=ROOT, check=True)
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     built = target / ("debug" if options.profile == "dev" else options.profile)
     return built / "examples" / "predict_onnx", built / "cooltwin"
@@ -108,9 +107,8 @@ def made_up_rows(path, simulated, count):
     random = np.random.default_rng(SEED)
     rows = simulated[random.integers(0, len(simulated), count)].copy()
     thresholds = thresholds_of(path, rows.shape[1])
-    extremes = np.array(
-        [np.nan, 0.0, -0.0, 1e-45, -1e-45, 1e-38, -1e-38, 1e-35, -1e-35, 1e30, -1e30, np.finfo(np.float32).max, np.finfo(np.float32).min],
-        np.float32)
+    sizes = [0.0, 1e-45, 1e-38, 1e-35, 1e30, np.finfo(np.float32).max]
+    extremes = np.array([np.nan, *sizes, *(-size for size in sizes)], np.float32)
     for feature in range(rows.shape[1]):
         cells = np.flatnonzero(random.random(count) < REPLACED)
         at = thresholds[feature] if len(thresholds[feature]) else extremes
@@ -161,7 +159,8 @@ def command_line_difference(cooltwin, bundle, manifest, rows, folder):
     text = [",".join(names)]
     text += [",".join("" if np.isnan(value) else str(value) for value in row) for row in rows]
     matrix.write_text("\n".join(text) + "\n")
-    done = subprocess.run([cooltwin, "predict", "--bundle", bundle, "--features", matrix], stdout=subprocess.PIPE, check=True)
+    command = [cooltwin, "predict", "--bundle", bundle, "--features", matrix]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     predictions = [json.loads(line) for line in done.stdout.splitlines()]
     worst = 0.0
     for target in manifest["targets"]:
