@@ -1,1 +1,255 @@
+use super::super::error::Problems;
+use super::super::limits::{MAX_DEPTH, MAX_FEATURES, MAX_OUTPUTS};
+use super::super::testing::{Arrays, Tree, branch, int, leaf, string, strings, tensor, tensor_attribute};
+use super::*;
 
+fn build(arrays: &Arrays) -> Result<Ensemble, Problems> {
+    let node = arrays.node("X", "Y");
+    Attributes::read(&node).and_then(|attributes| attributes.build())
+}
+
+fn stump() -> Arrays {
+    Arrays::new(1, "SUM", &[], &[branch("BRANCH_LEQ", 0, 0.5, leaf(1.0), leaf(2.0))])
+}
+
+/// The places and reasons of a refusal, after `spoil` has done its worst.
+#[track_caller]
+fn refused(spoil: impl FnOnce(&mut Arrays)) -> String {
+    let mut arrays = stump();
+    spoil(&mut arrays);
+    build(&arrays).expect_err("must be refused").to_string()
+}
+
+#[track_caller]
+fn assert_refused(wanted: &str, spoil: impl FnOnce(&mut Arrays)) {
+    let found = refused(spoil);
+    assert!(found.contains(wanted), "expected `{wanted}` in `{found}`");
+}
+
+#[test]
+fn arrays_become_a_tree() {
+    let ensemble = build(&stump()).unwrap();
+    assert_eq!(ensemble.roots, [0]);
+    assert_eq!(ensemble.depths, [1]);
+    assert_eq!((ensemble.max_leaves, ensemble.min_features, ensemble.shared), (2, 1, false));
+    assert_eq!(
+        ensemble.nodes[0],
+        Node::Branch {
+            mode: Mode::Leq,
+            feature: 0,
+            threshold: 0.5,
+            missing_true: false,
+            on_true: 1,
+            on_false: 2
+        }
+    );
+    assert_eq!(ensemble.weights.iter().map(|w| w.value).collect::<Vec<_>>(), [1.0, 2.0]);
+}
+
+#[test]
+fn ids_may_be_sparse_and_trees_in_any_order() {
+    let mut arrays = stump();
+    arrays.nodes =
+        vec![[9, 500, 3, 70_000, 2, 0], [9, 2, 0, 0, 0, 0], [9, 70_000, 0, 0, 0, 0], [-4, 8, 0, 0, 0, 0]];
+    arrays.modes = vec!["BRANCH_GT", "LEAF", "LEAF", "LEAF"];
+    arrays.values = vec![0.5, 0.0, 0.0, 0.0];
+    arrays.targets = vec![[-4, 8, 0], [9, 70_000, 0], [9, 2, 0]];
+    arrays.weights = vec![1.0, 2.0, 3.0];
+    let ensemble = build(&arrays).unwrap();
+    assert_eq!(ensemble.roots, [0, 3]);
+    assert_eq!(ensemble.min_features, 4);
+    let Node::Branch { on_true, on_false, .. } = ensemble.nodes[0] else { panic!() };
+    assert_eq!((on_true, on_false), (2, 1));
+    // Weights stand in the order of their leaves, wherever the file put them.
+    assert_eq!(ensemble.weights.iter().map(|w| w.value).collect::<Vec<_>>(), [3.0, 2.0, 1.0]);
+}
+
+#[test]
+fn scalars_are_checked_together() {
+    let message = refused(|a| {
+        a.n_targets = 0;
+        a.aggregate = "MEDIAN".to_owned();
+        a.post_transform = "LOGISTIC".to_owned();
+        a.base_values = vec![1.0, f32::NAN];
+    });
+    for part in [
+        "n_targets: is 0, must be 1 to 256",
+        "aggregate_function: is `MEDIAN`",
+        "post_transform: is `LOGISTIC`; only NONE is supported",
+        "base_values: has 2 values for 0 targets",
+        "base_values[1]: is not finite",
+    ] {
+        assert!(message.contains(part), "expected `{part}` in `{message}`");
+    }
+    assert_refused("n_targets: is 257", |a| a.n_targets = MAX_OUTPUTS as i64 + 1);
+    assert_refused("n_targets: is -9223372036854775808", |a| a.n_targets = i64::MIN);
+}
+
+#[test]
+fn lengths_must_agree() {
+    assert_refused("nodes_modes: has 2 entries, nodes_treeids has 3", |a| a.modes.truncate(2));
+    assert_refused("nodes_values: has 2 entries", |a| a.values.truncate(2));
+    assert_refused("target_ids: has 1 entries, target_weights has 2", |a| a.targets.truncate(1));
+    assert_refused("target_weights: has 0 entries", |a| {
+        a.targets.clear();
+        a.weights.clear();
+    });
+    assert_refused("nodes_treeids: has 0 entries", |a| *a = Arrays::new(1, "SUM", &[], &[]));
+}
+
+#[test]
+fn nodes_are_checked() {
+    assert_refused("nodes_modes[0]: is `branch_leq`, must be BRANCH_LEQ", |a| a.modes[0] = "branch_leq");
+    assert_refused("nodes_modes[2]: is `BRANCH_MEMBER`", |a| a.modes[2] = "BRANCH_MEMBER");
+    assert_refused("nodes_featureids[0]: is -1", |a| a.nodes[0][2] = -1);
+    assert_refused("nodes_featureids[0]: is 4096", |a| a.nodes[0][2] = MAX_FEATURES as i64);
+    assert_refused("nodes_nodeids[1]: is -7, must not be negative", |a| a.nodes[1][1] = -7);
+    assert_refused("nodes_missing_value_tracks_true[1]: is 2, must be 0 or 1", |a| a.nodes[1][5] = 2);
+    assert_refused("nodes_values[0]: is NaN", |a| a.values[0] = f32::NAN);
+    // A leaf's feature and value mean nothing.
+    let mut arrays = stump();
+    arrays.nodes[1][2] = -5;
+    arrays.values[1] = f32::NAN;
+    assert!(build(&arrays).is_ok());
+}
+
+#[test]
+fn trees_are_checked() {
+    assert_refused("nodes_nodeids[2]: repeats node 1 of tree 0", |a| a.nodes[2][1] = 1);
+    assert_refused("nodes_truenodeids[0]: is 9: tree 0 has no such node", |a| a.nodes[0][3] = 9);
+    assert_refused("nodes_falsenodeids[0]: is -1: tree 0", |a| a.nodes[0][4] = -1);
+    assert_refused("cannot be reached from node 0, the first of tree 0", |a| a.nodes[0][3] = 2);
+    assert_refused("nodes_nodeids[0]: is its own ancestor: tree 0 has a cycle", |a| a.nodes[0][3] = 0);
+    assert_refused("list each tree's nodes together", |a| {
+        a.nodes.extend([[1, 0, 0, 0, 0, 0], [0, 7, 0, 0, 0, 0]]);
+        a.modes.extend(["LEAF", "LEAF"]);
+        a.values.extend([0.0, 0.0]);
+    });
+    // A cycle that the root does not reach is unreachable; one further down is a cycle.
+    assert_refused("has a cycle", |a| {
+        a.modes[2] = "BRANCH_LEQ";
+        a.nodes[2][3] = 1;
+        a.nodes[2][4] = 0;
+    });
+}
+
+#[test]
+fn children_belong_to_their_own_tree() {
+    let tree = || branch("BRANCH_LEQ", 0, 0.5, leaf(1.0), leaf(2.0));
+    let mut arrays = Arrays::new(1, "SUM", &[], &[tree(), leaf(3.0)]);
+    arrays.nodes[3][1] = 77;
+    arrays.targets[2][1] = 77;
+    assert!(build(&arrays).is_ok());
+    arrays.nodes[0][3] = 77;
+    assert!(build(&arrays).unwrap_err().to_string().contains("is 77: tree 0 has no such node"));
+}
+
+#[test]
+fn depth_is_bounded_without_recursion() {
+    let chain = |depth: usize| {
+        let mut arrays = Arrays::new(1, "SUM", &[], &[]);
+        for level in 0..depth as i64 {
+            let next = 2 * level;
+            arrays.nodes.extend([[0, next, 0, next + 1, next + 2, 0], [0, next + 1, 0, 0, 0, 0]]);
+            arrays.modes.extend(["BRANCH_LEQ", "LEAF"]);
+            arrays.targets.push([0, next + 1, 0]);
+        }
+        arrays.nodes.push([0, 2 * depth as i64, 0, 0, 0, 0]);
+        arrays.modes.push("LEAF");
+        arrays.targets.push([0, 2 * depth as i64, 0]);
+        arrays.values = vec![0.0; arrays.nodes.len()];
+        arrays.weights = vec![1.0; arrays.targets.len()];
+        build(&arrays)
+    };
+    assert_eq!(chain(MAX_DEPTH).unwrap().max_depth() as usize, MAX_DEPTH);
+    let message = chain(100_000).unwrap_err().to_string();
+    assert!(message.contains("tree 0 is 100000 branches deep, at most 1024"), "{message}");
+}
+
+#[test]
+fn weights_are_checked() {
+    assert_refused("target_treeids[1]: is 5: there is no such tree", |a| a.targets[1][0] = 5);
+    assert_refused("target_nodeids[0]: is 8: tree 0 has no such node", |a| a.targets[0][1] = 8);
+    assert_refused("target_ids[0]: is 1, must be 0 to 0", |a| a.targets[0][2] = 1);
+    assert_refused("target_ids[0]: is -1, must be 0 to 0", |a| a.targets[0][2] = -1);
+    assert_refused("target_weights[1]: is inf, must be finite", |a| a.weights[1] = f32::INFINITY);
+    assert_refused("nodes_nodeids[1]: is a leaf with 2 weights", |a| a.targets[1][1] = 1);
+    // Weights on inner nodes are ignored, as other runtimes do.
+    let mut arrays = stump();
+    arrays.targets.push([0, 0, 0]);
+    arrays.weights.push(1000.0);
+    assert_eq!(build(&arrays).unwrap().weights.len(), 2);
+}
+
+#[test]
+fn with_several_targets_a_leaf_may_have_any_number_of_weights() {
+    let leaves = [Tree::Leaf(vec![(1, 1.0), (0, 2.0), (1, 4.0)]), Tree::Leaf(vec![])];
+    let tree = Tree::Branch {
+        mode: "BRANCH_LT",
+        feature: 2,
+        threshold: 0.0,
+        missing: true,
+        children: Box::new(leaves),
+    };
+    let ensemble = build(&Arrays::new(2, "AVERAGE", &[], &[tree])).unwrap();
+    assert_eq!(ensemble.nodes[1], Node::Leaf { first: 0, count: 3 });
+    assert_eq!(ensemble.nodes[2], Node::Leaf { first: 3, count: 0 });
+}
+
+#[test]
+fn equality_chains_with_mixed_missing_flags_are_refused() {
+    let spoil = |a: &mut Arrays| {
+        a.nodes = vec![[0, 0, 0, 2, 1, 0], [0, 1, 0, 2, 3, 1], [0, 2, 0, 0, 0, 0], [0, 3, 0, 0, 0, 0]];
+        a.modes = vec!["BRANCH_EQ", "BRANCH_EQ", "LEAF", "LEAF"];
+        a.values = vec![1.0, 2.0, 0.0, 0.0];
+        a.targets = vec![[0, 2, 0], [0, 3, 0]];
+    };
+    assert_refused("nodes_missing_value_tracks_true[0]: differs from the next BRANCH_EQ", spoil);
+}
+
+#[test]
+fn attributes_are_type_checked() {
+    let node = |extra| {
+        let mut node = stump().node("X", "Y");
+        node.attribute.push(extra);
+        node
+    };
+    let message = |extra| Attributes::read(&node(extra)).expect_err("must be refused").to_string();
+    assert!(message(int("base_values", 1)).contains("base_values: has type INT where FLOATS is expected"));
+    assert!(message(string("colour", "red")).contains("colour: is not an attribute"));
+    assert!(message(int("n_targets", 1)).contains("n_targets: is given twice"));
+    assert!(message(strings("base_values", ["1"])).contains("has type STRINGS"));
+    let values = tensor("", &[3], &[0.5, 0.0, 0.0]);
+    assert!(
+        message(tensor_attribute("nodes_values_as_tensor", values.clone()))
+            .contains("nodes_values: nodes_values_as_tensor is given as well")
+    );
+    let mut double = values;
+    double.data_type = 11;
+    assert!(message(tensor_attribute("base_values_as_tensor", double)).contains("holds DOUBLE values"));
+}
+
+#[test]
+fn float_tensors_stand_for_arrays() {
+    let mut node = stump().node("X", "Y");
+    node.attribute.retain(|a| a.name != "nodes_values" && a.name != "target_weights");
+    let mut raw = tensor("", &[2], &[]);
+    raw.raw_data = [1.0_f32, 2.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+    node.attribute.push(tensor_attribute("nodes_values_as_tensor", tensor("", &[3], &[0.5, 0.0, 0.0])));
+    node.attribute.push(tensor_attribute("target_weights_as_tensor", raw.clone()));
+    assert_eq!(Attributes::read(&node).unwrap().build().unwrap(), build(&stump()).unwrap());
+    node.attribute.pop();
+    raw.raw_data.pop();
+    node.attribute.push(tensor_attribute("target_weights_as_tensor", raw));
+    assert!(Attributes::read(&node).unwrap_err().to_string().contains("raw_data has 7 bytes"));
+}
+
+#[test]
+fn a_flood_of_problems_is_counted() {
+    let trees: Vec<Tree> = (0..500).map(|_| branch("BRANCH_LEQ", 0, 0.0, leaf(1.0), leaf(2.0))).collect();
+    let mut arrays = Arrays::new(1, "SUM", &[], &trees);
+    arrays.values.iter_mut().for_each(|v| *v = f32::NAN);
+    let problems = build(&arrays).unwrap_err();
+    assert_eq!((problems.listed().len(), problems.more()), (16, 484));
+    assert!(problems.to_string().ends_with("and 484 more"));
+}
