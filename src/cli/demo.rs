@@ -5,7 +5,7 @@
 //! runs many times faster than real time, and the daemon goes by its time.
 
 mod board;
-mod broker;
+pub(super) mod broker;
 mod feed;
 mod screen;
 mod view;

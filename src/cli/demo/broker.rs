@@ -23,7 +23,7 @@ const SEGMENT_BYTES: usize = 256 * 1024;
 const SEGMENTS: usize = 4;
 
 /// Starts a broker and gives its port once it listens.
-pub(super) fn start() -> anyhow::Result<u16> {
+pub(in crate::cli) fn start() -> anyhow::Result<u16> {
     let mut last = anyhow!("no port was tried");
     for _ in 0..ATTEMPTS {
         match start_once() {
