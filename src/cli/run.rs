@@ -85,7 +85,7 @@ pub fn run(args: &Args) -> Outcome {
         // Before the daemon starts, so that no signal finds the default action.
         let signals = Signals::listen().context("signals cannot be received")?;
         let forward = tokio::spawn(signals.forward(handle));
-        let result = daemon::run(config, controls).await;
+        let result = Box::pin(daemon::run(config, controls)).await;
         forward.abort();
         result
     });

@@ -127,7 +127,7 @@ impl Visit for Fields {
 }
 
 /// Time within which a cause is logged only once: a flood of bad payloads must not become a flood of lines.
-const ONCE_PER: Duration = Duration::from_secs(60);
+const ONCE_PER: Duration = Duration::from_mins(1);
 
 /// Remembers when each cause was logged last. The causes are names in the code, so their number is bounded.
 #[derive(Debug, Default)]

@@ -85,5 +85,6 @@ impl Controls {
 /// Settings that do not pass their check, or a link that has died, which no broker can cause.
 pub async fn run(config: DaemonConfig, controls: Controls) -> anyhow::Result<()> {
     let notifier = Notifier::new(config.notify_systemd);
-    Worker::start(config, notifier)?.run(controls).await
+    // On the heap: the worker holds engine and bundle, too much to move about on the stack.
+    Box::pin(Worker::start(config, notifier)?.run(controls)).await
 }

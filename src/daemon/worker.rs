@@ -28,7 +28,7 @@ const TURN: usize = 64;
 /// Shortest sleep until a deadline of the engine: the resolution of the timer, and a guard against spinning.
 const MIN_SLEEP: Duration = Duration::from_millis(1);
 /// Sleep when the engine has nothing due.
-const LONG_SLEEP: Duration = Duration::from_secs(3_600);
+const LONG_SLEEP: Duration = Duration::from_hours(1);
 
 /// The worker.
 pub(super) struct Worker {
@@ -44,7 +44,7 @@ pub(super) struct Worker {
     limit: LogLimit,
     rejects_logged: u64,
     /// A reload that is being loaded, and where its result is answered.
-    reload: Option<JoinHandle<Result<Loaded, Vec<String>>>>,
+    reload: Option<JoinHandle<Result<Box<Loaded>, Vec<String>>>>,
     reload_replies: Vec<String>,
     health: Interval,
     // Reused from turn to turn.
@@ -58,7 +58,7 @@ enum Wake {
     Stop,
     LinkBroken,
     Reload,
-    Loaded(Result<Loaded, Vec<String>>),
+    Loaded(Result<Box<Loaded>, Vec<String>>),
     Health,
     Turn,
 }
@@ -357,8 +357,8 @@ fn every(period: Duration) -> Interval {
 
 /// The result of a running reload; never, when there is none.
 async fn finished(
-    reload: &mut Option<JoinHandle<Result<Loaded, Vec<String>>>>,
-) -> Result<Loaded, Vec<String>> {
+    reload: &mut Option<JoinHandle<Result<Box<Loaded>, Vec<String>>>>,
+) -> Result<Box<Loaded>, Vec<String>> {
     let Some(task) = reload else { return std::future::pending().await };
     let result = task.await.unwrap_or_else(|error| Err(vec![format!("loading failed: {error}")]));
     *reload = None;

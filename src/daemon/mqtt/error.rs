@@ -81,9 +81,10 @@ impl From<StateError> for LinkError {
         use rumqttc::mqttbytes::Error;
         match error {
             StateError::ConnectionAborted => Self::Closed,
-            StateError::Io(error) => Self::Network(error.to_string()),
             StateError::Deserialization(Error::PayloadSizeLimitExceeded(size)) => Self::Oversize(size),
-            StateError::Deserialization(Error::Io(error)) => Self::Network(error.to_string()),
+            StateError::Io(error) | StateError::Deserialization(Error::Io(error)) => {
+                Self::Network(error.to_string())
+            }
             StateError::Deserialization(error) => Self::Malformed(error.to_string()),
             other => Self::Protocol(other.to_string()),
         }

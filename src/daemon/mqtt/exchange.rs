@@ -12,9 +12,12 @@ use crate::domain::{Monotonic, Token};
 /// Most received QoS 0 messages that wait for the worker: half a second at full rate. What is older is worth
 /// less than what is new, so the oldest go first.
 pub(in crate::daemon) const MAX_WAITING_MESSAGES: usize = 8_192;
-/// Most bytes of payload that wait for the worker. Brokers keep 20 to 65,535 messages in flight to one
-/// client; this bounds what the largest of those could make us hold.
+/// Most bytes that wait for the worker. Brokers keep 20 to 65,535 messages in flight to one client; this
+/// bounds what the largest of those could make us hold.
 pub(in crate::daemon) const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
+
+/// What a message costs beside topic and payload: its place in the queue and two allocations.
+const MESSAGE_OVERHEAD_BYTES: usize = 160;
 
 /// Names one publish from the outbox until it is confirmed.
 pub(in crate::daemon) type PublishId = u64;
@@ -34,6 +37,13 @@ pub(in crate::daemon) struct Received {
     pub(in crate::daemon) token: Option<Token>,
     /// When it was read from the socket.
     pub(in crate::daemon) arrived: Monotonic,
+}
+
+impl Received {
+    /// Memory it takes, in bytes.
+    fn weight(&self) -> usize {
+        self.topic.len() + self.payload.len() + MESSAGE_OVERHEAD_BYTES
+    }
 }
 
 /// A change of the connection.
@@ -117,15 +127,15 @@ impl Inbox {
             state.confirmed.append(confirmed);
             for message in messages.drain(..) {
                 if message.token.is_some() {
-                    if result.is_err() || state.bytes + message.payload.len() > MAX_WAITING_BYTES {
+                    if result.is_err() || state.bytes + message.weight() > MAX_WAITING_BYTES {
                         result = Err(Overrun);
                         continue;
                     }
-                } else if !state.make_room(message.payload.len()) {
+                } else if !state.make_room(message.weight()) {
                     state.dropped += 1;
                     continue;
                 }
-                state.bytes += message.payload.len();
+                state.bytes += message.weight();
                 state.messages.push_back(message);
             }
         }
@@ -145,7 +155,7 @@ impl Inbox {
         batch.events.extend(state.events.drain(..));
         let count = most.min(state.messages.len());
         batch.messages.extend(state.messages.drain(..count));
-        let bytes: usize = batch.messages.iter().map(|message| message.payload.len()).sum();
+        let bytes: usize = batch.messages.iter().map(Received::weight).sum();
         state.bytes = state.bytes.saturating_sub(bytes);
         batch.more = !state.messages.is_empty();
         if !batch.more {
@@ -185,7 +195,7 @@ impl InboxState {
             let Some(oldest) = self.messages.front().filter(|oldest| oldest.token.is_none()) else {
                 return false;
             };
-            self.bytes = self.bytes.saturating_sub(oldest.payload.len());
+            self.bytes = self.bytes.saturating_sub(oldest.weight());
             self.messages.pop_front();
             self.dropped += 1;
         }

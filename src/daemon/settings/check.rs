@@ -364,13 +364,26 @@ fn check_feedback(inputs: &Topics, own: &DaemonTopics, problems: &mut Vec<Proble
     }
 }
 
+/// Stricter than the filter itself, which takes a lone unknown word for the name of a module and an
+/// unknown level for everything, and so would silence or flood the log.
+fn is_log_directive(directive: &str) -> bool {
+    let level = match directive.split_once('=') {
+        Some((target, level)) if !target.is_empty() => level,
+        Some(_) => return false,
+        None => directive,
+    };
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    levels.iter().any(|known| level.eq_ignore_ascii_case(known))
+}
+
 fn check_log(log: &super::LogSettings, problems: &mut Vec<Problem>) {
-    if let Err(error) = tracing_subscriber::EnvFilter::try_new(&log.level) {
+    let is_filter = tracing_subscriber::EnvFilter::try_new(&log.level).is_ok();
+    if !is_filter || !log.level.split(',').all(is_log_directive) {
         problems.push(Problem::new(
             "log.level",
             format!("\"{}\"", log.level),
-            format!("is no filter: {error}"),
-            "use error, warn, info, debug or trace",
+            "is no filter",
+            "use off, error, warn, info, debug or trace, or a list such as \"info,cooltwin::daemon=debug\"",
         ));
     }
     if !["auto", "journal", "text"].contains(&log.format.as_str()) {

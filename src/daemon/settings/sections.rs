@@ -1,4 +1,8 @@
 //! The table of all settings.
+//!
+//! Its comments are what `cooltwin config` prints, so they are written for the reader of a configuration file
+//! and without the back-ticks that rendered documentation would like.
+#![allow(clippy::doc_markdown)]
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -19,7 +19,7 @@ pub fn template() -> String {
     let mut text = HEADER.to_owned();
     for section in Settings::specs() {
         // Writing to a String cannot fail.
-        let _ = write!(text, "\n");
+        let _ = writeln!(text);
         for line in section.doc {
             let _ = writeln!(text, "#{line}");
         }

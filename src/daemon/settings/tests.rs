@@ -164,6 +164,18 @@ fn reading_ones_own_output_is_refused() {
 }
 
 #[test]
+fn log_levels() {
+    let level = |text: &str| checked(|settings| settings.log.level = text.into());
+    for good in ["info", "WARN", "off", "info,cooltwin::daemon=debug", "warn,cooltwin=trace"] {
+        assert!(level(good).is_ok(), "{good}");
+    }
+    for bad in ["", "verbose", "info,shouting=", "=info", "cooltwin=loud", "cooltwin"] {
+        let found = level(bad).unwrap_err();
+        assert!(found.len() == 1 && found[0].starts_with("log.level"), "{bad}: {found:?}");
+    }
+}
+
+#[test]
 fn the_second_pass_reports_everything_at_once() {
     let found = checked(|settings| {
         settings.instance.name = "a/b".into();

@@ -30,20 +30,20 @@ impl Worker {
         self.notifier.reloading();
         let source = self.source.clone();
         self.reload = Some(tokio::task::spawn_blocking(move || match source {
-            Some(source) => reload::load(&source),
+            Some(source) => reload::load(&source).map(Box::new),
             None => Err(vec!["this daemon was started without a configuration file".to_owned()]),
         }));
     }
 
     /// Swaps in what was loaded, or keeps everything as it is.
-    pub(super) async fn end_reload(&mut self, result: Result<Loaded, Vec<String>>) {
+    pub(super) async fn end_reload(&mut self, result: Result<Box<Loaded>, Vec<String>>) {
         let result = result.and_then(|loaded| {
             let reasons = reload::restart_needed(&self.settings, &loaded.settings);
             if reasons.is_empty() { Ok(loaded) } else { Err(reasons) }
         });
         let answer = match result {
             Ok(loaded) => {
-                self.adopt(loaded).await;
+                self.adopt(*loaded).await;
                 self.statistics.reloaded(None);
                 let identity = &self.engine.bundle().identity;
                 info!(
