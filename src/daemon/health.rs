@@ -63,6 +63,7 @@ pub(super) struct BrokerHealth {
     connects: u64,
     failures: BTreeMap<&'static str, u64>,
     refused_subscriptions: Vec<String>,
+    down_because: Option<String>,
 }
 
 impl BrokerHealth {
@@ -82,8 +83,15 @@ impl BrokerHealth {
         self.connected
     }
 
-    pub(super) fn lost(&mut self) {
+    /// The connection was given up on purpose.
+    pub(super) fn given_up(&mut self) {
         self.connected = false;
+        self.down_because = None;
+    }
+
+    /// Why there is no connection, once an attempt has failed.
+    pub(super) fn down_because(&self) -> Option<&str> {
+        self.down_because.as_deref()
     }
 
     pub(super) fn refused_subscriptions(&self) -> &[String] {
@@ -97,10 +105,12 @@ impl BrokerHealth {
                 self.session_present = *session_present;
                 self.connects += 1;
                 self.refused_subscriptions.clear();
+                self.down_because = None;
             }
             LinkEvent::SubscriptionRefused { filter } => self.refused_subscriptions.push(filter.clone()),
-            LinkEvent::Disconnected { cause, .. } => {
+            LinkEvent::Disconnected { cause, error, .. } => {
                 self.connected = false;
+                self.down_because = Some(error.clone());
                 *self.failures.entry(cause).or_default() += 1;
             }
         }
@@ -222,10 +232,6 @@ impl Statistics {
 
     pub(super) fn rates(&self) -> Rates {
         self.rates
-    }
-
-    pub(super) fn last_error(&self) -> Option<&str> {
-        self.last_error.as_ref().map(|last| last.error.as_str())
     }
 
     /// Rates since the last call.

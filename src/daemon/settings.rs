@@ -123,13 +123,20 @@ impl Source {
             })?;
         }
         let config = builder.build().map_err(|error| {
-            Problem::new(&named, None, error.to_string().trim(), "correct the file; it must be TOML")
+            Problem::new(&named, None, one_line(&error.to_string()), "correct the file; it must be TOML")
         })?;
         match config.cache.kind {
             ValueKind::Table(table) => Ok(table.into_iter().collect()),
             _ => Ok(BTreeMap::new()),
         }
     }
+}
+
+/// The parser's message without its picture of the line, which names line and column anyway: problems also
+/// go to the journal and to MQTT, one line each.
+fn one_line(message: &str) -> String {
+    let lines = message.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains('|'));
+    lines.collect::<Vec<_>>().join(": ")
 }
 
 fn read_file(path: &Path) -> Result<String, Problem> {

@@ -61,7 +61,9 @@ impl Notifier {
     }
 
     /// The one line `systemctl status` shows; sent when it changes.
-    pub(super) fn status(&mut self, text: String) {
+    pub(super) fn status(&mut self, text: &str) {
+        // A line break would end the assignment, and what follows would be taken for another.
+        let text = text.split(['\n', '\r']).map(str::trim).collect::<Vec<_>>().join(" ");
         if self.status != text {
             self.send(&[NotifyState::Status(&text)]);
             self.status = text;

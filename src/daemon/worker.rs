@@ -133,7 +133,7 @@ impl Worker {
             identity.id,
             identity.version,
         );
-        self.notifier.status(format!("connecting to {}", self.statistics.broker.url()));
+        self.update_status();
         self.notifier.ready();
     }
 
@@ -333,8 +333,10 @@ impl Worker {
                 self.statistics.rates().predictions_per_s,
             )
         } else {
-            let reason = self.statistics.last_error().unwrap_or("not yet");
-            format!("no connection to {}: {reason}", broker.url())
+            match broker.down_because() {
+                Some(reason) => format!("no connection to {}: {reason}", broker.url()),
+                None => format!("connecting to {}", broker.url()),
+            }
         };
         if let Some(filter) = broker.refused_subscriptions().first() {
             text.push_str("; subscription refused: ");
@@ -344,7 +346,7 @@ impl Worker {
             text.push_str("; last reload refused: ");
             text.push_str(failure);
         }
-        self.notifier.status(text);
+        self.notifier.status(&text);
     }
 }
 

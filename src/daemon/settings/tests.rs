@@ -102,6 +102,7 @@ fn everything_wrong_is_reported_at_once() {
 fn broken_toml_names_the_place() {
     let found = problems("[mqtt]\nurl = ", &[]);
     assert!(found[0].contains("cooltwin.toml") && found[0].contains("line 2"), "{found:?}");
+    assert!(!found[0].contains('\n'), "{found:?}");
 }
 
 #[test]

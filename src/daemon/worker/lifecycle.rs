@@ -96,38 +96,41 @@ impl Worker {
     async fn replace_link(&mut self, settings: LinkSettings) {
         self.pump();
         self.outbox.disconnected();
-        self.statistics.broker.lost();
+        self.statistics.broker.given_up();
         self.link.restart(settings, RESTART_TIMEOUT).await;
     }
 
     /// Stops intake, publishes what is due, says goodbye; all within the stop timeout.
     pub(super) async fn stop(mut self) {
         self.notifier.stopping();
-        self.notifier.status("stopping".to_owned());
+        self.notifier.status("stopping");
         let deadline = Instant::now() + self.settings.instance.stop_timeout;
         self.handle(self.wall.both(), Input::Flush);
-        let is_drained = self.drain(deadline).await;
+        self.drain(deadline).await;
+        let held = self.outbox.held();
         self.publish_status(OFFLINE);
-        let is_drained = self.drain(deadline).await && is_drained;
-        if timeout_at(deadline, self.link.stop()).await.is_err() || !is_drained {
-            let held = self.outbox.held();
-            warn!(held, "stopped without the broker's confirmation for everything: {held} messages open");
+        self.drain(deadline).await;
+        if timeout_at(deadline, self.link.stop()).await.is_err() {
+            warn!("the broker did not take leave in time");
+        }
+        if held > 0 {
+            warn!(held, "stopped; the broker has not confirmed {held} messages");
         } else {
             info!("stopped");
         }
     }
 
-    /// Waits until the broker has everything; `false` when it cannot have it in time.
-    async fn drain(&mut self, deadline: Instant) -> bool {
+    /// Waits until the broker has everything, or cannot have it in time.
+    async fn drain(&mut self, deadline: Instant) {
         let inbox = self.link.inbox().clone();
         let mut batch = super::Batch::default();
         loop {
             self.pump();
             if self.outbox.is_empty() {
-                return true;
+                return;
             }
             if !self.statistics.broker.is_connected() || timeout_at(deadline, inbox.ready()).await.is_err() {
-                return false;
+                return;
             }
             // No messages: what is not acknowledged stays with the broker.
             inbox.take(0, &mut batch);
