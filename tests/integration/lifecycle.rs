@@ -1,0 +1,128 @@
+//! Start, stop, reload, and what systemd and the broker's clients are told of it.
+
+use crate::support::{Broker, Client, Config, eventually, frame};
+
+const STATUS: &str = "cooltwin/test/status";
+
+#[test]
+fn a_daemon_that_dies_leaves_its_will() {
+    let broker = Broker::start();
+    let client = Client::connect(&broker, &[STATUS]);
+    let mut daemon = Config::new(&broker.url()).start();
+    client.wait_text(STATUS, "online");
+    daemon.kill();
+    client.wait_text(STATUS, "offline");
+    let late = Client::connect(&broker, &[STATUS]).wait_on(STATUS);
+    assert_eq!((late.text(), late.retained), ("offline", true));
+}
+
+#[test]
+fn a_stop_says_goodbye_and_succeeds() {
+    for signal in ["TERM", "INT"] {
+        let broker = Broker::start();
+        let client = Client::connect(&broker, &[STATUS]);
+        let mut daemon = Config::new(&broker.url()).start();
+        client.wait_text(STATUS, "online");
+        daemon.signal(signal);
+        let status = daemon.wait_exit();
+        assert_eq!(status.code(), Some(0), "after SIG{signal}: {status}");
+        client.wait_text(STATUS, "offline");
+        assert!(daemon.notified().contains(&"STOPPING=1".to_owned()));
+        let late = Client::connect(&broker, &[STATUS]).wait_on(STATUS);
+        assert_eq!((late.text(), late.retained), ("offline", true));
+        eventually("the broker to see the farewell", || {
+            broker.log().contains("Received DISCONNECT from cooltwin-test").then_some(())
+        });
+    }
+}
+
+#[test]
+fn readings_that_wait_to_settle_are_predicted_before_a_stop() {
+    let broker = Broker::start();
+    let client = Client::connect(&broker, &[STATUS, "hvac/+/predictions", "cooltwin/test/health"]);
+    let mut daemon = Config::new(&broker.url()).text("engine.settle", "60s").start();
+    client.wait_text(STATUS, "online");
+    for (sensor, value) in [("R", "20"), ("H", "10"), ("N", "1000"), ("D", "2")] {
+        client.publish(&format!("hvac/attic/sensors/{sensor}"), value);
+    }
+    client.wait("the readings in the health document", |message| {
+        message.topic.ends_with("/health") && message.json()["totals"]["readings"] == 4
+    });
+    assert!(client.on("hvac/attic/predictions").is_empty());
+    daemon.signal("TERM");
+    client.wait_on("hvac/attic/predictions");
+    assert!(daemon.wait_exit().success());
+}
+
+#[test]
+fn a_broker_that_is_away_does_not_fail_the_start_nor_the_stop() {
+    let mut broker = Broker::not_yet_started();
+    let mut daemon = Config::new(&broker.url()).start();
+    daemon.wait_notified("a status line that says so", |line| {
+        line.starts_with("STATUS=") && line.contains("no connection to") && line.contains("refused")
+    });
+    broker.restart();
+    let client = Client::connect(&broker, &[STATUS, "hvac/+/predictions"]);
+    client.wait_text(STATUS, "online");
+    daemon.wait_notified("a status line that says so", |line| line.starts_with("STATUS=connected to"));
+    client.predict_until_answered("attic");
+    broker.stop();
+    daemon.wait_log("no connection to");
+    daemon.signal("TERM");
+    assert!(daemon.wait_exit().success());
+}
+
+#[test]
+fn the_watchdog_is_fed() {
+    let broker = Broker::start();
+    let daemon = Config::new(&broker.url()).start_with(&[("WATCHDOG_USEC", "400000")]);
+    eventually("three signs of life", || {
+        (daemon.notified().iter().filter(|line| *line == "WATCHDOG=1").count() >= 3).then_some(())
+    });
+}
+
+#[test]
+fn a_reload_takes_effect_or_changes_nothing() {
+    let broker = Broker::start();
+    let client = Client::connect(&broker, &[STATUS, "hvac/+/predictions", "site/#", "cooltwin/test/cmd/#"]);
+    let before = Config::new(&broker.url());
+    let mut daemon = before.start();
+    client.wait_text(STATUS, "online");
+    assert_eq!(client.predict_until_answered("attic").json()["seq"], 1);
+
+    // Wrong: an unknown key and a wrong value. Everything goes on as it was.
+    before.clone().set("engine.setle", "\"1s\"").text("health.interval", "soon").write(&daemon.config_file());
+    daemon.signal("HUP");
+    daemon.wait_ready(2);
+    assert!(daemon.notified().iter().any(|line| line == "RELOADING=1"));
+    let log = daemon.log();
+    assert!(log.contains("engine.setle") && log.contains("engine.settle"), "{log}");
+    assert!(log.contains("health.interval"), "{log}");
+    assert_eq!(client.predict_until_answered("attic").json()["seq"], 2);
+
+    // A bundle that cannot be used.
+    let empty = tempfile::tempdir().unwrap();
+    before.clone().path("bundle.path", empty.path()).write(&daemon.config_file());
+    daemon.signal("HUP");
+    daemon.wait_ready(3);
+    assert_eq!(client.predict_until_answered("attic").json()["seq"], 3);
+
+    // Right: the sequence goes on, the topics are new ones.
+    let after = before
+        .clone()
+        .text("topics.frame", "site/{unit}/in")
+        .text("topics.prediction", "site/{unit}/out")
+        .set("engine.target_topics", "false");
+    after.write(&daemon.config_file());
+    daemon.signal("HUP");
+    daemon.wait_ready(4);
+    client.publish("site/attic/in", frame(20.0));
+    let moved = client.wait_on("site/attic/out").json();
+    assert_eq!(moved["seq"], 4);
+
+    // The same by a command.
+    before.write(&daemon.config_file());
+    client.publish("cooltwin/test/cmd/reload", "");
+    client.wait_on("cooltwin/test/cmd/reload/response");
+    assert_eq!(client.predict_until_answered("attic").json()["seq"], 5);
+}

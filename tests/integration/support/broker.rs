@@ -1,0 +1,184 @@
+//! A mosquitto of one's own.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use super::{Authority, eventually, signal};
+
+/// Starts a port is tried for, should somebody else take it between finding and using it.
+const ATTEMPTS: usize = 5;
+
+/// A running mosquitto, stopped when dropped.
+pub(crate) struct Broker {
+    dir: TempDir,
+    /// Where the tests' own clients connect.
+    port: u16,
+    /// Where TLS is spoken, if it is.
+    tls_port: Option<u16>,
+    child: Option<Child>,
+}
+
+impl Broker {
+    /// Open to everybody on loopback, remembering nothing over a restart.
+    pub(crate) fn start() -> Self {
+        Self::start_with(false, |_| "allow_anonymous true\n".to_owned())
+    }
+
+    /// Asks for a user name and a password.
+    pub(crate) fn start_with_login(user: &str, password: &str) -> Self {
+        Self::start_with(false, |dir| {
+            let file = dir.join("passwords");
+            let status = Command::new("mosquitto_passwd")
+                .args(["-b", "-c"])
+                .args([file.as_os_str(), user.as_ref(), password.as_ref()])
+                .status()
+                .expect("mosquitto_passwd is installed");
+            assert!(status.success());
+            format!("allow_anonymous false\npassword_file {}\n", file.display())
+        })
+    }
+
+    /// Speaks TLS with a certificate of `authority`; with `clients_too` only to those who have one as well.
+    pub(crate) fn start_with_tls(authority: &Authority, clients_too: bool) -> Self {
+        let server = authority.issue("broker");
+        Self::start_with(true, |_| {
+            // Belongs to the listener that stands before it.
+            format!(
+                "cafile {}\ncertfile {}\nkeyfile {}\nrequire_certificate {clients_too}\nallow_anonymous true\n",
+                authority.certificate().display(),
+                server.certificate.display(),
+                server.key.display(),
+            )
+        })
+    }
+
+    fn start_with(is_tls: bool, settings: impl Fn(&Path) -> String) -> Self {
+        for _ in 0..ATTEMPTS {
+            let dir = tempfile::tempdir().unwrap();
+            let (port, tls_port) = (free_port(), is_tls.then(free_port));
+            // As root mosquitto would become another user, who may not read this folder.
+            let mut config =
+                format!("user root\nlog_type all\nset_tcp_nodelay true\nlistener {port} 127.0.0.1\n");
+            if let Some(tls_port) = tls_port {
+                writeln!(config, "listener {tls_port} 127.0.0.1").unwrap();
+            }
+            config.push_str(&settings(dir.path()));
+            fs::write(dir.path().join("mosquitto.conf"), config).unwrap();
+            let mut broker = Self { dir, port, tls_port, child: None };
+            if broker.spawn() {
+                return broker;
+            }
+            eprintln!("the broker did not start on port {port}:\n{}", broker.log());
+        }
+        panic!("no broker could be started in {ATTEMPTS} attempts");
+    }
+
+    /// A port on which nobody listens yet; [`Broker::restart`] makes this broker appear on it.
+    pub(crate) fn not_yet_started() -> Self {
+        let mut broker = Self::start();
+        broker.stop();
+        broker
+    }
+
+    /// Starts the process; `false` when it ended at once.
+    fn spawn(&mut self) -> bool {
+        let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
+        let mut child = Command::new("mosquitto")
+            .arg("-c")
+            .arg(self.dir.path().join("mosquitto.conf"))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("mosquitto is installed; tests/run.sh --setup does it");
+        let address = ("127.0.0.1", self.port);
+        let is_up = eventually("mosquitto to listen", || {
+            if child.try_wait().unwrap().is_some() {
+                return Some(false);
+            }
+            TcpStream::connect(address).is_ok().then_some(true)
+        });
+        // A port that somebody else took answers too, while ours is about to give up.
+        let is_up = is_up && child.try_wait().unwrap().is_none();
+        self.child = is_up.then_some(child);
+        is_up
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.dir.path().join("mosquitto.log")
+    }
+
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// Where it is, for a daemon.
+    pub(crate) fn url(&self) -> String {
+        match self.tls_port {
+            // The certificates are for the name.
+            Some(port) => format!("mqtts://localhost:{port}"),
+            None => format!("mqtt://127.0.0.1:{}", self.port),
+        }
+    }
+
+    /// Its port on 127.0.0.1 without TLS.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the broker runs").id()
+    }
+
+    /// Ends it in an orderly way, as `systemctl stop` does.
+    pub(crate) fn stop(&mut self) {
+        signal(self.pid(), "TERM");
+        self.child.take().unwrap().wait().unwrap();
+    }
+
+    /// Ends it as a power failure would.
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Starts it again on the same port.
+    pub(crate) fn restart(&mut self) {
+        eventually("the broker's port to be free again", || self.spawn().then_some(()));
+    }
+
+    /// Freezes it: connections stay open, nothing answers.
+    pub(crate) fn freeze(&self) {
+        signal(self.pid(), "STOP");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        signal(self.pid(), "CONT");
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<&str> = log.lines().rev().take(40).collect();
+            eprintln!("--- the broker's last lines");
+            tail.iter().rev().for_each(|line| eprintln!("{line}"));
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Certificates of one's own, made by openssl.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+/// A certificate authority.
+pub(crate) struct Authority {
+    dir: TempDir,
+}
+
+/// A certificate with its key.
+pub(crate) struct Identity {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+fn openssl(arguments: &[&str]) {
+    let output = Command::new("openssl").args(arguments).output().expect("openssl is installed");
+    assert!(output.status.success(), "openssl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+impl Authority {
+    /// A new one, whom nobody knows.
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let authority = Self { dir };
+        let (key, certificate) = (authority.path("ca.key"), authority.path("ca.pem"));
+        openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", &key]);
+        openssl(&[
+            "req",
+            "-x509",
+            "-new",
+            "-key",
+            &key,
+            "-out",
+            &certificate,
+            "-days",
+            "2",
+            "-subj",
+            "/CN=Test authority",
+            "-addext",
+            "keyUsage=critical,keyCertSign",
+        ]);
+        authority
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.dir.path().join(name).display().to_string()
+    }
+
+    /// Its certificate, which those who trust it are given.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.path("ca.pem").into()
+    }
+
+    /// A certificate for `localhost`, good for servers and clients.
+    pub(crate) fn issue(&self, name: &str) -> Identity {
+        let file = |ending: &str| self.path(&format!("{name}.{ending}"));
+        let (key, request, certificate, extensions) = (file("key"), file("csr"), file("pem"), file("ext"));
+        fs::write(&extensions, "subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth,clientAuth\n")
+            .unwrap();
+        openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", &key]);
+        openssl(&["req", "-new", "-key", &key, "-out", &request, "-subj", &format!("/CN={name}")]);
+        openssl(&[
+            "x509",
+            "-req",
+            "-in",
+            &request,
+            "-CA",
+            &self.path("ca.pem"),
+            "-CAkey",
+            &self.path("ca.key"),
+            "-CAcreateserial",
+            "-days",
+            "2",
+            "-extfile",
+            &extensions,
+            "-out",
+            &certificate,
+        ]);
+        Identity { certificate: certificate.into(), key: key.into() }
+    }
+}
