@@ -300,6 +300,12 @@ impl Outbox {
         self.entries.len()
     }
 
+    /// Publishes that must not be lost and that the broker has not confirmed.
+    pub(super) fn unconfirmed(&self) -> usize {
+        let is_open = |entry: &&Entry| entry.sort == Sort::Kept && entry.progress != Progress::Confirmed;
+        self.entries.iter().filter(is_open).count()
+    }
+
     /// Received messages of which the acknowledgement waits for confirmations.
     #[must_use]
     pub(super) fn unacknowledged(&self) -> usize {

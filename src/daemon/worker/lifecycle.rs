@@ -107,14 +107,14 @@ impl Worker {
         let deadline = Instant::now() + self.settings.instance.stop_timeout;
         self.handle(self.wall.both(), Input::Flush);
         self.drain(deadline).await;
-        let held = self.outbox.held();
+        let unconfirmed = self.outbox.unconfirmed();
         self.publish_status(OFFLINE);
         self.drain(deadline).await;
         if timeout_at(deadline, self.link.stop()).await.is_err() {
             warn!("the broker did not take leave in time");
         }
-        if held > 0 {
-            warn!(held, "stopped; the broker has not confirmed {held} messages");
+        if unconfirmed > 0 {
+            warn!(unconfirmed, "stopped; the broker has not confirmed {unconfirmed} messages");
         } else {
             info!("stopped");
         }
