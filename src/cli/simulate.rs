@@ -59,7 +59,7 @@ pub struct Args {
     /// Form of the rows on standard output
     #[arg(long, value_enum, default_value_t = Form::Csv, conflicts_with = "mqtt")]
     pub format: Form,
-    /// Publish to this broker instead of printing: mqtt://[USER:PASSWORD@]HOST[:PORT]
+    /// Publish to this broker instead of printing: `mqtt://[USER:PASSWORD@]HOST[:PORT]`
     #[arg(long, value_name = "URL")]
     pub mqtt: Option<Address>,
     /// How publishing goes about it.
