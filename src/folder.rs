@@ -9,6 +9,9 @@ use anyhow::{Context, bail, ensure};
 use crate::bundle::BundleFiles;
 use crate::bundle::manifest::MANIFEST_FILE;
 
+/// Where the reference bundle is looked for when none is named: a source checkout first, then what a
+/// package installs. The daemon and the commands look in the same order.
+pub const BUNDLE_PLACES: [&str; 2] = ["models/unit-cooler", "/usr/share/cooltwin/models/unit-cooler"];
 /// Largest file of a bundle, in bytes. The reference models have 0.4 MB each; the limit leaves room for
 /// large ensembles and keeps a wrong path (a disk image, a log) from filling the memory of a small computer.
 pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;

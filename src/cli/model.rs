@@ -6,10 +6,6 @@ use super::Failure;
 use crate::bundle::{Bundle, BundleFiles};
 use crate::folder;
 
-/// Where the reference bundle is looked for when none is named: a source checkout, then what a package
-/// installs.
-const PLACES: [&str; 2] = ["models/unit-cooler", "/usr/share/cooltwin/models/unit-cooler"];
-
 /// The folder named, or the reference bundle's.
 ///
 /// # Errors
@@ -17,7 +13,7 @@ const PLACES: [&str; 2] = ["models/unit-cooler", "/usr/share/cooltwin/models/uni
 pub fn locate(asked: Option<&Path>) -> Result<PathBuf, Failure> {
     match asked {
         Some(path) => Ok(path.to_path_buf()),
-        None => first_of(&PLACES),
+        None => first_of(&folder::BUNDLE_PLACES),
     }
 }
 

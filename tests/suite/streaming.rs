@@ -30,7 +30,7 @@ fn frames() -> Vec<Frame> {
                 .filter_map(|(_, (name, value))| value.map(|value| (*name, value)))
                 .collect();
             frames.push(Frame {
-                unit: unit.unit.to_string(),
+                unit: unit.unit.clone(),
                 time: Timestamp::from_micros(unit.time_us),
                 readings,
             });

@@ -9,11 +9,8 @@ use super::problem::{Problem, SettingsErrors};
 use super::{MqttSettings, Settings};
 use crate::domain::{PayloadKeys, TopicTemplate, ZoneSpec};
 use crate::engine::{EngineSettings, Topics};
+use crate::folder::BUNDLE_PLACES;
 
-/// Where a package installs the reference bundle.
-const INSTALLED_BUNDLE: &str = "/usr/share/cooltwin/models/unit-cooler";
-/// Where the reference bundle lies in a source checkout.
-const CHECKOUT_BUNDLE: &str = "models/unit-cooler";
 /// Longest instance name: it stands in topics and in the client id, which old brokers limit.
 const MAX_INSTANCE_BYTES: usize = 64;
 
@@ -187,11 +184,11 @@ impl Settings {
     }
 
     fn bundle_path(&self, problems: &mut Vec<Problem>) -> PathBuf {
-        let path = match &self.bundle.path {
-            Some(path) => path.clone(),
-            None if Path::new(INSTALLED_BUNDLE).is_dir() => INSTALLED_BUNDLE.into(),
-            None => CHECKOUT_BUNDLE.into(),
+        let default = || {
+            let found = BUNDLE_PLACES.iter().find(|place| Path::new(place).is_dir());
+            PathBuf::from(found.or(BUNDLE_PLACES.last()).copied().unwrap_or_default())
         };
+        let path = self.bundle.path.clone().unwrap_or_else(default);
         if !path.is_dir() {
             problems.push(Problem::new(
                 "bundle.path",

@@ -115,7 +115,7 @@ sections! {
     /// The models.
     [bundle] BundleSettings {
         /// Folder of the model bundle.
-        /// Unset: /usr/share/cooltwin/models/unit-cooler, or models/unit-cooler where the program is started.
+        /// Unset: models/unit-cooler where the program is started, or else /usr/share/cooltwin/models/unit-cooler.
         path: Option<PathBuf> = None, example "\"/var/lib/cooltwin/models/site\"";
     }
 
