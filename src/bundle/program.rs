@@ -166,19 +166,23 @@ impl Program {
     }
 
     /// Evaluates all features at `at`, which is not before any held reading and up to which the grid has
-    /// been sampled. `values[sensor]` is what each sensor counts as now. Missing features are NaN.
+    /// been sampled. `values[sensor]` is what each sensor counts as now; `grid_value` is what windows see of
+    /// the instant `at` itself, as they see all others. Missing features are NaN.
     pub(super) fn evaluate(
         &self,
         state: &UnitState,
         at: Timestamp,
         values: &[f64],
+        grid_value: GridValue,
         scratch: &mut Scratch,
         row: &mut [f32],
     ) {
         let (_, on_grid) = grid_number(at, self.step);
         let with_current = on_grid || state.history.is_empty();
         if with_current {
-            scratch.held.copy_from_slice(values);
+            for (sensor, slot) in scratch.held.iter_mut().enumerate() {
+                *slot = grid_value(sensor, state, at);
+            }
             self.sample_signals(state, at, scratch);
         }
         let view = View {
@@ -195,14 +199,22 @@ impl Program {
     }
 
     /// Whether every window of the feature has a sample with a value at each of its instants, the one at
-    /// `at` itself included.
-    pub(super) fn has_full_windows(&self, facts: &FeatureFacts, state: &UnitState, at: Timestamp) -> bool {
+    /// `at` itself included. Right after an evaluation at `at` with the same `scratch`.
+    pub(super) fn has_full_windows(
+        &self,
+        facts: &FeatureFacts,
+        state: &UnitState,
+        at: Timestamp,
+        scratch: &Scratch,
+    ) -> bool {
         let (_, on_grid) = grid_number(at, self.step);
-        let current = usize::from(on_grid || state.history.is_empty());
-        facts
-            .windows
-            .iter()
-            .all(|(signal, samples)| state.history.unbroken(usize::from(*signal)) + current >= *samples)
+        let with_current = on_grid || state.history.is_empty();
+        facts.windows.iter().all(|(signal, samples)| {
+            let signal = usize::from(*signal);
+            let current = scratch.signals.get(signal).filter(|_| with_current);
+            let is_broken = current.is_some_and(|value| value.is_nan());
+            !is_broken && state.history.unbroken(signal) + usize::from(with_current) >= *samples
+        })
     }
 
     fn sample_signals(&self, state: &UnitState, at: Timestamp, scratch: &mut Scratch) {

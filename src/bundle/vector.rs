@@ -100,6 +100,21 @@ impl Assembler {
         UnitState::new(self.rules.len(), signals, capacity)
     }
 
+    /// Judges one value for its channel, whatever the unit holds; gives it back when it can be used.
+    ///
+    /// # Errors
+    /// Why it cannot: no such channel, not finite, outside the accepted range.
+    pub fn accept(&self, channel: usize, value: f64) -> Result<f64, RejectReason> {
+        let rule = self.rules.get(channel).ok_or(RejectReason::UnknownSensor)?;
+        if !value.is_finite() {
+            return Err(RejectReason::NotFinite);
+        }
+        if value < rule.accept.0 || value > rule.accept.1 {
+            return Err(RejectReason::OutOfRange);
+        }
+        Ok(value)
+    }
+
     /// Applies one reading to a unit's state, sampling the grid up to its time before.
     ///
     /// # Errors
@@ -112,23 +127,12 @@ impl Assembler {
         event: Timestamp,
         now: Now,
     ) -> Result<(), RejectReason> {
-        let rule = self.rules.get(channel).ok_or(RejectReason::UnknownSensor)?;
-        if !value.is_finite() {
-            return Err(RejectReason::NotFinite);
-        }
-        if value < rule.accept.0 || value > rule.accept.1 {
-            return Err(RejectReason::OutOfRange);
-        }
+        let value = self.accept(channel, value)?;
         if state.get(channel).is_some_and(|held| held.event > event) {
             return Err(RejectReason::LateReading);
         }
         if state.event_time().is_some_and(|newest| newest < event) {
-            let rules = &self.rules;
-            let grid_value = |sensor: usize, state: &UnitState, at: Timestamp| match rules.get(sensor) {
-                Some(rule) => rule.value_on_grid(state.get(sensor), at),
-                None => f64::NAN,
-            };
-            self.program.advance(state, event, &mut self.scratch, &grid_value);
+            self.program.advance(state, event, &mut self.scratch, &grid_value(&self.rules));
         }
         state.set(channel, Held::new(value, event, now));
         Ok(())
@@ -151,7 +155,14 @@ impl Assembler {
             oldest = oldest.max(age.filter(|_| uses_held).unwrap_or_default());
             *slot = value;
         }
-        self.program.evaluate(state, time, &self.values, &mut self.scratch, &mut self.row);
+        self.program.evaluate(
+            state,
+            time,
+            &self.values,
+            &grid_value(&self.rules),
+            &mut self.scratch,
+            &mut self.row,
+        );
         self.judge_ranges();
         self.judge_features(state, time);
         Some(Assembly {
@@ -176,7 +187,7 @@ impl Assembler {
     fn judge_features(&mut self, state: &UnitState, time: Timestamp) {
         let mut missing = 0;
         for (index, (value, facts)) in self.row.iter().zip(&self.program.facts).enumerate() {
-            let is_incomplete = !self.program.has_full_windows(facts, state, time);
+            let is_incomplete = !self.program.has_full_windows(facts, state, time, &self.scratch);
             if is_incomplete {
                 self.reasons.push(Reason::IncompleteHistory(index as u16));
             }
@@ -238,6 +249,13 @@ impl ChannelRule {
             (_, Missing::Default(value)) => value,
             _ => f64::NAN,
         }
+    }
+}
+
+/// What the history grid sees of each sensor.
+fn grid_value(rules: &[ChannelRule]) -> impl Fn(usize, &UnitState, Timestamp) -> f64 {
+    move |sensor, state, at| {
+        rules.get(sensor).map_or(f64::NAN, |rule| rule.value_on_grid(state.get(sensor), at))
     }
 }
 

@@ -99,3 +99,69 @@ fn bad_readings_are_refused_with_their_reason() {
     assert_eq!(assembler.apply(&mut state, 0, 1.0, at(9).wall, t), Err(RejectReason::LateReading));
     assert_eq!(assembler.apply(&mut state, 0, 2.0, t.wall, t), Ok(()));
 }
+
+#[test]
+fn a_window_without_its_newest_sample_is_incomplete() {
+    let manifest = MANIFEST.replace("mean(R, 1m)", "mean(R / H, 1m)");
+    let mut assembler = Assembler::new(&Manifest::parse(&manifest).unwrap(), None).unwrap();
+    let mut state = assembler.new_state();
+    for (second, h) in [(0, 1.0), (30, 1.0), (60, 0.0)] {
+        apply(&mut assembler, &mut state, second, &[(0, 6.0), (1, h), (2, 3.0), (3, 4.0)]);
+    }
+    let got = assembler.assemble(&state, at(60)).unwrap();
+    assert_eq!(got.row[5], 6.0);
+    assert_eq!(got.reasons, [Reason::Undefined(4), Reason::IncompleteHistory(5)]);
+}
+
+#[test]
+fn windows_do_not_depend_on_when_somebody_looked() {
+    let mut assembler = assembler();
+    let mut state = assembler.new_state();
+    for second in [0, 30, 60] {
+        apply(&mut assembler, &mut state, second, &[(0, f64::from(second as i32))]);
+    }
+    let soon = assembler.assemble(&state, at(60)).unwrap().row[5];
+    // R itself is stale by now and its own feature is missing; the window ends at the newest reading.
+    let late = assembler.assemble(&state, at(200)).unwrap();
+    assert_eq!((soon, late.row[5], late.row[0].is_nan()), (45.0, 45.0, true));
+}
+
+/// The mean as the documentation defines it, from the list of readings alone.
+fn mean_by_definition(readings: &[(i64, f64)]) -> f32 {
+    let (&(first, _), &(last, newest)) = (&readings[0], &readings[readings.len() - 1]);
+    let number = last.div_euclid(30);
+    let instants: Vec<i64> =
+        (number - 1..=number).map(|number| number * 30).filter(|at| *at >= first).collect();
+    if instants.is_empty() {
+        return newest as f32;
+    }
+    let held = |at: i64| readings.iter().rev().find(|(second, _)| *second <= at).unwrap();
+    let values: Vec<f64> = instants
+        .iter()
+        .map(|at| (at, held(*at)))
+        .filter(|(at, held)| **at - held.0 <= 60)
+        .map(|(_, held)| held.1)
+        .collect();
+    (values.iter().sum::<f64>() / values.len() as f64) as f32
+}
+
+proptest::proptest! {
+    #[test]
+    fn windows_are_what_the_documentation_says(
+        gaps in proptest::collection::vec((1_i64..200, 0_u8..100), 1..40),
+        start in 0_i64..100,
+    ) {
+        let mut assembler = assembler();
+        let mut state = assembler.new_state();
+        let (mut second, mut readings) = (start, Vec::new());
+        for (gap, value) in gaps {
+            second += gap;
+            let value = f64::from(value);
+            readings.push((second, value));
+            apply(&mut assembler, &mut state, second, &[(0, value)]);
+            let got = assembler.assemble(&state, at(second)).unwrap().row[5];
+            let want = mean_by_definition(&readings);
+            proptest::prop_assert!(got.to_bits() == want.to_bits() || (got.is_nan() && want.is_nan()), "{got} {want}");
+        }
+    }
+}

@@ -219,6 +219,7 @@ impl UnitState {
             + self.held.capacity() * size_of::<Option<Held>>()
             + self.history.samples.capacity() * size_of::<f64>()
             + self.history.changed.capacity() * size_of::<(f64, Timestamp)>()
+            + self.history.unbroken.capacity() * size_of::<usize>()
     }
 }
 

@@ -58,7 +58,7 @@ impl Compiler<'_> {
                 self.emit(column, Op::If(condition, yes, no), &[condition, yes, no])
             }
             ("since_change", [signal]) => self.since_change(column, signal),
-            ("age" | "hour", _) if self.in_signal > 0 => {
+            ("age" | "hour", _) if self.in_signal => {
                 Err(fail(column, format!("`{name}` cannot stand inside a window")))
             }
             ("age", [Node { kind: NodeKind::Name(sensor), column }]) => {
@@ -77,12 +77,12 @@ impl Compiler<'_> {
 
     /// Compiles the signal a window looks at; gives its number.
     fn signal(&mut self, column: usize, signal: &Node) -> Result<(u16, FeatureFacts), ExpressionError> {
-        if self.in_signal > 0 {
+        if self.in_signal {
             return Err(fail(column, "a window cannot stand inside a window".into()));
         }
-        self.in_signal = 1;
+        self.in_signal = true;
         let register = self.node(signal);
-        self.in_signal = 0;
+        self.in_signal = false;
         let register = register?;
         let facts = self.signal.facts.get(usize::from(register)).cloned().unwrap_or_default();
         let number = self.signals.iter().position(|known| *known == register).unwrap_or_else(|| {

@@ -13,6 +13,11 @@ use crate::domain::ZoneSpec;
 pub const MAX_INSTRUCTIONS: usize = 16_384;
 /// Most samples a window may reach back: a day at a step of 30 s. Times signals, it bounds the memory of a unit.
 pub const MAX_WINDOW_SAMPLES: u32 = 2_880;
+/// Most samples kept of one unit, all signals together: 1 MiB, so that 256 units fit into a small computer.
+/// The reference bundle keeps about 300.
+pub const MAX_HISTORY_SAMPLES: usize = 131_072;
+/// Deepest tree that is followed, features that windows refer to included: bounds the compiler's recursion.
+const MAX_TREE_DEPTH: usize = 256;
 
 /// One feature as the manifest declares it.
 #[derive(Debug, Clone)]
@@ -50,6 +55,7 @@ pub fn compile(
     let mut compiler = Compiler {
         sensors,
         names: features.iter().map(|feature| feature.name).collect(),
+        defaults: features.iter().map(|feature| feature.missing).collect(),
         trees: &trees,
         step,
         main: Code::default(),
@@ -57,7 +63,9 @@ pub fn compile(
         signals: Vec::new(),
         feature_registers: Vec::new(),
         facts: Vec::new(),
-        in_signal: 0,
+        sampled_features: vec![None; features.len()],
+        in_signal: false,
+        depth: 0,
     };
     for (index, feature) in features.iter().enumerate() {
         if let Err(error) = compiler.feature(index, feature) {
@@ -70,13 +78,7 @@ pub fn compile(
     if !errors.is_empty() {
         return Err(errors);
     }
-    let capacity = compiler
-        .facts
-        .iter()
-        .flat_map(|facts| &facts.windows)
-        .map(|(_, samples)| *samples)
-        .max()
-        .unwrap_or(1);
+    let capacity = capacity(&compiler, features).map_err(|error| vec![error])?;
     Ok(Program {
         sensors: sensors.len(),
         step,
@@ -88,6 +90,31 @@ pub fn compile(
         features: compiler.feature_registers,
         facts: compiler.facts,
     })
+}
+
+/// Samples to keep of each signal: those of the longest window.
+fn capacity(compiler: &Compiler<'_>, features: &[FeatureSource<'_>]) -> Result<usize, FeatureError> {
+    let longest = |facts: &FeatureFacts| facts.windows.iter().map(|(_, samples)| *samples).max();
+    let Some((index, capacity)) = compiler
+        .facts
+        .iter()
+        .enumerate()
+        .filter_map(|(index, facts)| Some((index, longest(facts)?)))
+        .max_by_key(|(_, samples)| *samples)
+    else {
+        return Ok(1);
+    };
+    let signals = compiler.signals.len();
+    if signals.saturating_mul(capacity) > MAX_HISTORY_SAMPLES {
+        return Err(FeatureError {
+            feature: features.get(index).map_or(String::new(), |feature| feature.name.to_owned()),
+            column: None,
+            message: format!(
+                "its window, the longest, keeps {capacity} samples of each of {signals} signals; at most {MAX_HISTORY_SAMPLES} are kept in all: shorten it or choose a longer step"
+            ),
+        });
+    }
+    Ok(capacity)
 }
 
 fn located(feature: &FeatureSource<'_>, error: ExpressionError) -> FeatureError {
@@ -189,6 +216,8 @@ impl Code {
 struct Compiler<'a> {
     sensors: &'a [&'a str],
     names: Vec<&'a str>,
+    /// What each feature is when it is missing.
+    defaults: Vec<Option<f64>>,
     trees: &'a [Option<Node>],
     step: Duration,
     main: Code,
@@ -196,8 +225,12 @@ struct Compiler<'a> {
     signals: Vec<Register>,
     feature_registers: Vec<Register>,
     facts: Vec<FeatureFacts>,
-    /// Depth of feature names followed inside a window's signal; 0 outside of windows.
-    in_signal: usize,
+    /// Registers of the features that stand inside windows, each compiled once.
+    sampled_features: Vec<Option<Register>>,
+    /// Whether the code of a window's signal is being compiled.
+    in_signal: bool,
+    /// Depth in trees, those of features inside windows included.
+    depth: usize,
 }
 
 impl Compiler<'_> {
@@ -208,17 +241,23 @@ impl Compiler<'_> {
             self.facts.push(FeatureFacts::default());
             return Ok(());
         };
-        let mut register = self.node(tree)?;
-        if let Some(default) = feature.missing {
-            register = self.emit(tree.column, Op::OrElse(register, default), &[register])?;
-        }
+        let register = self.with_default(tree, feature.missing)?;
         self.feature_registers.push(register);
         self.facts.push(self.main.facts.get(usize::from(register)).cloned().unwrap_or_default());
         Ok(())
     }
 
+    /// A feature's tree, and what it is when it is missing.
+    fn with_default(&mut self, tree: &Node, missing: Option<f64>) -> Result<Register, ExpressionError> {
+        let register = self.node(tree)?;
+        match missing {
+            Some(default) => self.emit(tree.column, Op::OrElse(register, default), &[register]),
+            None => Ok(register),
+        }
+    }
+
     fn code(&mut self) -> &mut Code {
-        if self.in_signal > 0 { &mut self.signal } else { &mut self.main }
+        if self.in_signal { &mut self.signal } else { &mut self.main }
     }
 
     fn emit(&mut self, column: usize, op: Op, operands: &[Register]) -> Result<Register, ExpressionError> {
@@ -228,6 +267,21 @@ impl Compiler<'_> {
     }
 
     fn node(&mut self, node: &Node) -> Result<Register, ExpressionError> {
+        if self.depth >= MAX_TREE_DEPTH {
+            return Err(fail(
+                node.column,
+                format!(
+                    "nested deeper than {MAX_TREE_DEPTH} levels, features inside windows included; write it shorter"
+                ),
+            ));
+        }
+        self.depth += 1;
+        let register = self.node_inside(node);
+        self.depth -= 1;
+        register
+    }
+
+    fn node_inside(&mut self, node: &Node) -> Result<Register, ExpressionError> {
         let column = node.column;
         match &node.kind {
             NodeKind::Number(value) => self.emit(column, Op::Constant(*value), &[]),
@@ -255,28 +309,10 @@ impl Compiler<'_> {
             return self.sensor_op(column, sensor, Op::Sensor);
         }
         match self.names.iter().position(|known| *known == name) {
-            Some(index) if index < compiled && self.in_signal == 0 => {
+            Some(index) if index < compiled && !self.in_signal => {
                 Ok(self.feature_registers.get(index).copied().unwrap_or(0))
             }
-            // Inside a window the feature's own expression is sampled, so it is compiled once more there.
-            Some(index) if index < compiled => {
-                self.in_signal += 1;
-                if self.in_signal > expression::MAX_EXPRESSION_DEPTH {
-                    return Err(fail(
-                        column,
-                        "features refer to each other too deeply inside a window".into(),
-                    ));
-                }
-                let tree = self.trees.get(index).cloned().flatten();
-                let result = match tree {
-                    Some(tree) => self.node(&tree).map_err(|error| {
-                        fail(column, format!("`{name}` cannot stand inside a window: {}", error.message))
-                    }),
-                    None => Err(fail(column, format!("`{name}` has errors of its own"))),
-                };
-                self.in_signal -= 1;
-                result
-            }
+            Some(index) if index < compiled => self.sampled_feature(column, name, index),
             Some(_) => Err(fail(
                 column,
                 format!(
@@ -296,6 +332,29 @@ impl Compiler<'_> {
                 ))
             }
         }
+    }
+
+    /// A feature inside a window: its own expression is sampled, so it is compiled once more there.
+    fn sampled_feature(
+        &mut self,
+        column: usize,
+        name: &str,
+        index: usize,
+    ) -> Result<Register, ExpressionError> {
+        if let Some(Some(register)) = self.sampled_features.get(index) {
+            return Ok(*register);
+        }
+        let Some(tree) = self.trees.get(index).and_then(Option::as_ref) else {
+            return Err(fail(column, format!("`{name}` has errors of its own")));
+        };
+        let missing = self.defaults.get(index).copied().flatten();
+        let register = self.with_default(tree, missing).map_err(|error| {
+            fail(column, format!("`{name}` cannot stand inside a window: {}", error.message))
+        })?;
+        if let Some(slot) = self.sampled_features.get_mut(index) {
+            *slot = Some(register);
+        }
+        Ok(register)
     }
 
     fn sensor_op(

@@ -45,7 +45,7 @@ impl Bench {
         self.state.set(0, Held::new(a, time, Now::replay(time)));
         self.state.set(1, Held::new(b, time, Now::replay(time)));
         let mut row = vec![0.0; self.program.features()];
-        self.program.evaluate(&self.state, time, &[a, b], &mut self.scratch, &mut row);
+        self.program.evaluate(&self.state, time, &[a, b], &value, &mut self.scratch, &mut row);
         row
     }
 }
@@ -86,7 +86,8 @@ fn undefined_results_are_missing_values() {
     let program = compile(&["A", "B"], &sources, STEP, ZoneSpec::utc()).unwrap();
     let mut row = [0.0];
     let state = UnitState::new(2, 0, 1);
-    program.evaluate(&state, Timestamp::default(), &[1.0, 1.0], &mut program.scratch(), &mut row);
+    let (now, value) = (Timestamp::default(), |_: usize, _: &UnitState, _| 1.0);
+    program.evaluate(&state, now, &[1.0, 1.0], &value, &mut program.scratch(), &mut row);
     assert_eq!(row, [5.0]);
 }
 
@@ -138,7 +139,7 @@ fn the_result_does_not_depend_on_looking() {
         seldom.state.set(1, Held::new(b, time, Now::replay(time)));
         if second > 590 {
             let mut row = vec![0.0; 4];
-            seldom.program.evaluate(&seldom.state, time, &[a, b], &mut seldom.scratch, &mut row);
+            seldom.program.evaluate(&seldom.state, time, &[a, b], &value, &mut seldom.scratch, &mut row);
             assert_eq!(row, got);
         }
     }
@@ -169,6 +170,57 @@ fn features_inside_windows_are_sampled() {
     let mut bench = Bench::new(&[("d", "A - B"), ("m", "mean(d, 1m)")]);
     bench.at(0, 3.0, 1.0);
     assert_eq!(bench.at(30, 7.0, 1.0), [6.0, 4.0]);
+}
+
+#[test]
+fn a_missing_feature_is_its_default_inside_windows_too() {
+    let sources = [
+        FeatureSource { name: "q", expr: Some("A / 0"), missing: Some(5.0) },
+        FeatureSource { name: "m", expr: Some("mean(q, 1m)"), missing: None },
+    ];
+    let program = compile(&["A", "B"], &sources, STEP, ZoneSpec::utc()).unwrap();
+    let mut row = [0.0; 2];
+    let (signals, capacity) = program.history_shape();
+    let (now, value) = (Timestamp::default(), |_: usize, _: &UnitState, _| 1.0);
+    let state = UnitState::new(2, signals, capacity);
+    program.evaluate(&state, now, &[1.0, 1.0], &value, &mut program.scratch(), &mut row);
+    assert_eq!(row, [5.0, 5.0]);
+}
+
+/// Each feature names the one before twice: followed anew each time that would be 2^60 expressions.
+#[test]
+fn features_inside_windows_are_compiled_once() {
+    let names: Vec<String> = (0..60).map(|index| format!("f{index}")).collect();
+    let mut list = vec![("f0", "A".to_owned())];
+    list.extend(
+        names.iter().zip(&names[1..]).map(|(before, name)| (name.as_str(), format!("{before} + {before}"))),
+    );
+    list.push(("m", "mean(f59, 1m)".to_owned()));
+    let list: Vec<(&str, &str)> = list.iter().map(|(name, expr)| (*name, expr.as_str())).collect();
+    assert_eq!(program(&list).instructions(), 121);
+}
+
+#[test]
+fn the_depth_of_trees_is_bounded_across_features() {
+    let long = |name: &str| format!("{name}{}", "+1".repeat(60));
+    let names: Vec<String> = (0..60).map(|index| format!("f{index}")).collect();
+    let mut list = vec![("f0", long("A"))];
+    list.extend(names.iter().zip(&names[1..]).map(|(before, name)| (name.as_str(), long(before))));
+    list.push(("m", "mean(f59, 1m)".to_owned()));
+    let list: Vec<(&str, &str)> = list.iter().map(|(name, expr)| (*name, expr.as_str())).collect();
+    let got = errors(&list);
+    assert_eq!((got.len(), got[0].0.as_str()), (1, "m"));
+    assert!(got[0].2.contains("nested deeper than 256 levels"), "{}", got[0].2);
+}
+
+#[test]
+fn memory_of_a_unit_is_bounded() {
+    let exprs: Vec<String> = (0..46).map(|index| format!("mean(A * {index}, 1d)")).collect();
+    let names: Vec<String> = (0..46).map(|index| format!("f{index}")).collect();
+    let list: Vec<(&str, &str)> =
+        names.iter().zip(&exprs).map(|(name, expr)| (name.as_str(), expr.as_str())).collect();
+    assert_eq!(program(&list[..45]).history_shape(), (45, 2880));
+    assert!(errors(&list)[0].2.contains("2880 samples of each of 46 signals"));
 }
 
 #[test]
