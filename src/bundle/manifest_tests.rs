@@ -78,6 +78,21 @@ fn doubles_and_shadows_are_refused() {
 }
 
 #[test]
+fn names_that_would_collide_are_refused() {
+    for (from, to, part) in [
+        ("name = \"T\"", "name = \"quality\"", "the prediction document has a field of that name"),
+        ("measured_by = \"T\"", "measured_by = \"a/b\"", "targets[0] `T` measured_by: a name is"),
+        ("measured_by = \"T\"", "measured_by = \"time\"", "a key of the frame itself"),
+        ("name = \"B\"", "name = \"unit\"", "sensors[1] `unit`: `unit` is a key of the frame"),
+        ("missing = 0.0", "missing = inf", "missing must be a finite number"),
+        ("missing = { default = 2.5 }", "missing = { defualt = 2.5 }", "or `{ default = x }`"),
+    ] {
+        let problems = Manifest::parse(&GOOD.replace(from, to)).unwrap_err();
+        assert!(problems.iter().any(|problem| problem.contains(part)), "{part}: {problems:#?}");
+    }
+}
+
+#[test]
 fn broken_toml_names_its_line() {
     let problems = Manifest::parse("schema = 1\nid = \n").unwrap_err();
     assert!(problems[0].contains("line 2"), "{problems:?}");

@@ -10,6 +10,21 @@ use super::time::Timestamp;
 /// Schema number in every document; field names never change within one.
 pub const SCHEMA_VERSION: u32 = 1;
 
+/// The fields of a prediction document beside the targets; no target can have one of these names.
+pub const DOCUMENT_FIELDS: [&str; 11] = [
+    "schema",
+    "time",
+    "unit",
+    "seq",
+    "quality",
+    "reasons",
+    "inputs",
+    "residuals",
+    "residuals_usable",
+    "model",
+    "latency_us",
+];
+
 /// Which model made a prediction.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct ModelIdentity {
@@ -41,7 +56,8 @@ pub struct PredictionDocument<'a> {
     pub time: Timestamp,
     /// Unit name.
     pub unit: &'a str,
-    /// Counts the unit's predictions since the program's start; a redelivery repeats its number.
+    /// Counts the unit's predictions since it appeared; a message delivered again is predicted again, with
+    /// the next number.
     pub seq: u64,
     /// Target names with their predictions, in the target's unit.
     pub predictions: &'a [(&'a str, f64)],
@@ -171,6 +187,30 @@ mod tests {
                 r#""latency_us":{"wait":0.0,"features":0.0,"inference":0.0,"total":0.0}}"#
             )
         );
+    }
+
+    #[test]
+    fn every_field_is_listed() {
+        let model = ModelIdentity { id: "m".into(), version: "1".into(), sha256: "ab".into() };
+        let document = PredictionDocument {
+            time: Timestamp::default(),
+            unit: "c1",
+            seq: 1,
+            predictions: &[],
+            quality: Quality::Good,
+            reasons: &[],
+            oldest_s: 0.0,
+            fresh: 0,
+            sensors: 0,
+            residuals: &[],
+            residuals_usable: false,
+            model: &model,
+            latency_us: LatencyMicros::default(),
+        };
+        let value = serde_json::to_value(&document).unwrap();
+        let mut listed = DOCUMENT_FIELDS;
+        listed.sort_unstable();
+        assert_eq!(value.as_object().unwrap().keys().map(String::as_str).collect::<Vec<_>>(), listed);
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl UnitTopics {
 pub(super) struct Unit {
     pub(super) state: UnitState,
     pub(super) topics: UnitTopics,
-    /// Predictions published since the program's start.
+    /// Predictions published since the unit appeared.
     pub(super) seq: u64,
     pub(super) last_heard: Monotonic,
     pub(super) last_evaluated: Option<Monotonic>,
