@@ -35,10 +35,13 @@ pub(super) fn file_text<'f>(files: &'f BundleFiles, name: &str) -> Result<&'f st
 }
 
 impl Parts {
-    /// Parses the manifest, compiles features, loads models: everything that sealing needs too.
-    pub(super) fn compile(files: &BundleFiles) -> Result<Self, BundleErrors> {
-        let manifest = Manifest::parse(file_text(files, MANIFEST_FILE)?).map_err(BundleErrors)?;
-        let mut problems = Vec::new();
+    /// Compiles features and loads models: everything that sealing needs too. `problems` are those found
+    /// before; they are reported with what is found here.
+    pub(super) fn compile(
+        files: &BundleFiles,
+        manifest: Manifest,
+        mut problems: Vec<String>,
+    ) -> Result<Self, BundleErrors> {
         let reference = load_reference(files, &manifest).unwrap_or_else(|found| {
             problems.extend(found);
             None
@@ -55,17 +58,16 @@ impl Parts {
             _ => Err(BundleErrors(problems)),
         }
     }
+}
 
-    /// The files beside the manifest that make up the bundle, sorted.
-    pub(super) fn file_names(&self) -> BTreeSet<String> {
-        let mut names: BTreeSet<String> =
-            self.manifest.targets.iter().map(|target| target.model.clone()).collect();
-        names.insert(GOLDEN_FILE.to_owned());
-        if self.reference.is_some() {
-            names.insert(REFERENCE_FILE.to_owned());
-        }
-        names
+/// The files beside the manifest that make up the bundle, sorted.
+pub(super) fn file_names(files: &BundleFiles, manifest: &Manifest) -> BTreeSet<String> {
+    let mut names: BTreeSet<String> = manifest.targets.iter().map(|target| target.model.clone()).collect();
+    names.insert(GOLDEN_FILE.to_owned());
+    if files.0.contains_key(REFERENCE_FILE) {
+        names.insert(REFERENCE_FILE.to_owned());
     }
+    names
 }
 
 fn describe(error: &FeatureError) -> String {
@@ -117,11 +119,14 @@ pub fn compile_features(files: &BundleFiles) -> Result<(Manifest, Assembler), Bu
 }
 
 /// Compares every file with the hash the manifest states for it.
-fn check_hashes(files: &BundleFiles, parts: &Parts) -> Vec<String> {
+fn check_hashes(files: &BundleFiles, manifest: &Manifest) -> Vec<String> {
     let mut problems = Vec::new();
-    let stated = &parts.manifest.hashes;
-    for name in parts.file_names() {
-        match (stated.get(&name), files.0.get(&name)) {
+    let stated = &manifest.hashes;
+    let names = file_names(files, manifest);
+    for name in &names {
+        match (stated.get(name), files.0.get(name)) {
+            // Models that are not there are named where they are loaded.
+            (_, None) if name != GOLDEN_FILE => {}
             (_, None) => problems.push(format!("{name}: the file is missing from the bundle's folder")),
             (None, Some(_)) => {
                 problems.push(format!(
@@ -138,7 +143,7 @@ fn check_hashes(files: &BundleFiles, parts: &Parts) -> Vec<String> {
             }
         }
     }
-    for name in stated.keys().filter(|name| !parts.file_names().contains(*name)) {
+    for name in stated.keys().filter(|name| !names.contains(*name)) {
         problems.push(format!("{MANIFEST_FILE}: hashes names `{name}`, which is no file of this bundle"));
     }
     problems
@@ -166,11 +171,9 @@ fn leaking_features(parts: &Parts) -> Vec<String> {
 }
 
 pub(super) fn load(files: &BundleFiles) -> Result<Bundle, BundleErrors> {
-    let mut parts = Parts::compile(files)?;
-    let problems = check_hashes(files, &parts);
-    if !problems.is_empty() {
-        return Err(BundleErrors(problems));
-    }
+    let manifest = Manifest::parse(file_text(files, MANIFEST_FILE)?).map_err(BundleErrors)?;
+    let problems = check_hashes(files, &manifest);
+    let mut parts = Parts::compile(files, manifest, problems)?;
     let golden_text = file_text(files, GOLDEN_FILE)?;
     let golden_frames =
         golden::verify(&mut parts.evaluator, &parts.manifest, golden_text).map_err(BundleErrors)?;

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use sha2::{Digest, Sha256};
 
 use super::golden::{GOLDEN_FILE, record};
-use super::load::{Parts, file_text};
-use super::manifest::MANIFEST_FILE;
+use super::load::{Parts, file_names, file_text};
+use super::manifest::{MANIFEST_FILE, Manifest};
 use super::{BundleErrors, BundleFiles};
 
 /// SHA-256 in hex.
@@ -27,7 +27,8 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 /// Everything that is wrong.
 pub fn seal(files: &BundleFiles, readings: Option<&str>) -> Result<BundleFiles, BundleErrors> {
     let manifest_text = file_text(files, MANIFEST_FILE)?.to_owned();
-    let mut parts = Parts::compile(files)?;
+    let manifest = Manifest::parse(&manifest_text).map_err(BundleErrors)?;
+    let mut parts = Parts::compile(files, manifest, Vec::new())?;
     let readings = match readings {
         Some(readings) => readings,
         None => file_text(files, GOLDEN_FILE)?,
@@ -41,7 +42,7 @@ pub fn seal(files: &BundleFiles, readings: Option<&str>) -> Result<BundleFiles, 
     let mut sealed = BundleFiles::default();
     sealed.0.insert(GOLDEN_FILE.to_owned(), golden.into_bytes());
     let mut hashes = String::from("[hashes]\n");
-    for name in parts.file_names() {
+    for name in file_names(files, &parts.manifest) {
         let bytes = sealed.0.get(&name).or_else(|| files.0.get(&name));
         if let Some(bytes) = bytes {
             let _ = writeln!(hashes, "\"{name}\" = \"{}\"", sha256_hex(bytes));

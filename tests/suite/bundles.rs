@@ -113,3 +113,18 @@ fn features_made_of_a_measured_target_are_named() {
     files.0.extend(sealed.0);
     assert_eq!(Bundle::load(&files).unwrap().leaking_features, ["N"]);
 }
+
+#[test]
+fn a_damaged_model_is_named_by_its_hash_too() {
+    let problems = problems(|files| {
+        files.get_mut("t.onnx").unwrap().truncate(40);
+        replace(files, "expr = \"R / D\"", "expr = \"R / E\"");
+    });
+    for part in ["t.onnx: its SHA-256 is", "feature `ratio`, expr column 5: unknown name `E`", "t.onnx: "] {
+        assert!(
+            problems.iter().any(|problem| problem.starts_with(part) || problem.contains(part)),
+            "{problems:#?}"
+        );
+    }
+    assert_eq!(problems.len(), 3, "{problems:#?}");
+}
