@@ -32,7 +32,8 @@ pub enum RejectReason {
     OutOfRange,
     /// A time that cannot be read.
     InvalidTime,
-    /// A time further ahead of the clock than `max_clock_skew`.
+    /// A time further ahead of the clock than `max_clock_skew`. It alone is not used: the time of arrival
+    /// counts instead. A retained message has no such time and is refused.
     FutureTime,
     /// Older than the reading held for the sensor.
     LateReading,

@@ -33,6 +33,12 @@ impl Timestamp {
         Self::from_micros(self.0.saturating_add(micros_of(by)))
     }
 
+    /// This instant less a duration, saturating.
+    #[must_use]
+    pub fn minus(self, by: Duration) -> Self {
+        Self::from_micros(self.0.saturating_sub(micros_of(by)))
+    }
+
     /// How long after `earlier` this instant is; zero when it is not after it.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

@@ -104,6 +104,10 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) -> Result<(), RejectReason> {
         let event = self.event_time(now, arrival)?;
+        let assembler = &self.bundle.evaluator.assembler;
+        for reading in &mut self.readings {
+            reading.value = reading.value.and_then(|value| assembler.accept(reading.channel, value));
+        }
         // A message without one usable number neither makes a unit known nor keeps it alive.
         if !self.readings.iter().any(|reading| reading.value.is_ok()) {
             return self.count_unusable();
@@ -136,13 +140,19 @@ impl Engine {
         Ok(())
     }
 
-    fn event_time(&self, now: Now, arrival: &Arrival<'_>) -> Result<Timestamp, RejectReason> {
+    /// The time of the payload if it is there and can be believed, else that of the arrival. A retained
+    /// message arrived at no known time, so it needs one of its own.
+    fn event_time(&mut self, now: Now, arrival: &Arrival<'_>) -> Result<Timestamp, RejectReason> {
+        let limit = now.wall.plus(self.settings.max_clock_skew);
         match arrival.time {
-            Some(time) if time > now.wall.plus(self.settings.max_clock_skew) => Err(RejectReason::FutureTime),
-            Some(time) => Ok(time),
-            None if arrival.retained => Err(RejectReason::RetainedWithoutTime),
-            None => Ok(now.wall),
+            Some(time) if time <= limit => return Ok(time),
+            Some(_) if arrival.retained => return Err(RejectReason::FutureTime),
+            None if arrival.retained => return Err(RejectReason::RetainedWithoutTime),
+            Some(_) => self.counters.rejects.add(RejectReason::FutureTime),
+            None => {}
         }
+        // What waited in a queue before it was handled is as old as that.
+        Ok(now.wall.minus(now.monotonic.since(arrival.arrived)))
     }
 
     /// Counts each unusable reading; the last one's reason stands for the message.
@@ -194,7 +204,7 @@ impl Engine {
             self.evaluate(now, id, effects);
             return;
         }
-        unit.due = Some(now.monotonic.plus(settle).min(since.plus(settle * SETTLE_LIMIT)));
+        unit.due = Some(now.monotonic.plus(settle).min(since.plus(settle.saturating_mul(SETTLE_LIMIT))));
         if self.waiting > self.settings.max_waiting {
             self.settle_oldest(now, effects);
         }

@@ -54,6 +54,9 @@ struct Line<'a> {
     retained: bool,
     #[serde(default = "one")]
     qos: u8,
+    /// How long the message waited in a queue before it was handled, in milliseconds.
+    #[serde(default)]
+    waited: u64,
     #[serde(default)]
     flush: bool,
 }
@@ -170,7 +173,7 @@ impl Run {
         if let Some(topic) = &line.topic {
             let token = (line.qos > 0).then_some(number);
             let payload = line.payload();
-            let (retained, arrived) = (line.retained, now.monotonic);
+            let (retained, arrived) = (line.retained, Monotonic(now.monotonic.0 - line.waited * 1000));
             self.feed(now, Input::Message { topic, payload: &payload, retained, token, arrived });
         }
     }
