@@ -12,10 +12,10 @@ pub use settings::{EngineSettings, Topics};
 
 use std::collections::BTreeMap;
 
-use crate::bundle::Bundle;
+use crate::bundle::{Assembler, Bundle, Manifest};
 use crate::domain::{
     DecodedReading, Decoder, Effect, Monotonic, Now, Publish, PublishKind, Quality, Reason, RejectCounts,
-    Timestamp, Token, UnitId,
+    Timestamp, Token, UnitId, UnitState,
 };
 use unit::{Unit, UnitTopics};
 
@@ -225,23 +225,46 @@ impl Engine {
     }
 
     /// Takes over the units, sequence numbers and counters of an engine that this one replaces. Held
-    /// readings and history are kept when both bundles lay them out alike; else units start afresh. Call with
-    /// nothing waiting, after [`Input::Flush`].
+    /// readings and history are kept when both bundles lay them out alike; else readings are kept by name,
+    /// where name and unit are the same, and history starts afresh. Call with nothing waiting, after
+    /// [`Input::Flush`], and have a [`Input::Tick`] follow: it says which units can no longer be predicted.
     pub fn adopt(&mut self, old: Self) {
         let (mine, theirs) = (&self.bundle.manifest, &old.bundle.manifest);
         let alike = mine.sensors == theirs.sensors
             && mine.features == theirs.features
             && mine.step == theirs.step
             && mine.channels() == theirs.channels();
+        let kept = if alike { Vec::new() } else { kept_channels(theirs, mine) };
+        let assembler = &self.bundle.evaluator.assembler;
         self.counters = old.counters;
         for (id, unit) in old.units {
             let topics = UnitTopics::new(&self.settings.topics, &id, self.bundle.targets());
-            let state = if alike { unit.state } else { self.bundle.evaluator.assembler.new_state() };
+            let state = if alike { unit.state } else { carried(&unit.state, &kept, assembler) };
             let mut adopted = Unit::new(state, topics, unit.last_heard);
             adopted.seq = unit.seq;
             adopted.last_evaluated = unit.last_evaluated;
-            adopted.stale_at = unit.stale_at;
+            // Due at once: what is required, and for how long, may have changed.
+            adopted.stale_at = Some(unit.last_heard);
             self.units.insert(id, adopted);
         }
     }
+}
+
+/// Pairs of channels, old and new, that mean the same: by name and unit.
+fn kept_channels(old: &Manifest, new: &Manifest) -> Vec<(usize, usize)> {
+    let channels: Vec<_> = old.channels().into_iter().map(|name| (name, old.unit_of(name))).collect();
+    let position = |name: &str| channels.iter().position(|known| *known == (name, new.unit_of(name)));
+    let named = new.channels().into_iter().enumerate();
+    named.filter_map(|(index, name)| Some((position(name)?, index))).collect()
+}
+
+/// A state for the new bundle with the readings of the old one that it would accept.
+fn carried(old: &UnitState, kept: &[(usize, usize)], assembler: &Assembler) -> UnitState {
+    let mut state = assembler.new_state();
+    for (from, to) in kept {
+        if let Some(held) = old.get(*from).filter(|held| assembler.accept(*to, held.value).is_ok()) {
+            state.set(*to, *held);
+        }
+    }
+    state
 }

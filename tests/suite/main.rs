@@ -12,5 +12,6 @@ mod architecture;
 mod bundles;
 #[cfg(feature = "daemon")]
 mod command_line;
+mod reload;
 mod scenarios;
 mod streaming;

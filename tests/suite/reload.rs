@@ -1,0 +1,91 @@
+//! One engine takes over from another: what is kept, and what is said of units that fall short.
+
+use cooltwin::bundle::{Bundle, seal};
+use cooltwin::domain::{Effect, Now, Timestamp, ZoneSpec};
+use cooltwin::engine::{Engine, EngineSettings, Input};
+
+use super::bundles;
+
+/// The small bundle with a part of its manifest replaced, sealed anew.
+fn changed(from: &str, to: &str) -> Bundle {
+    let mut files = bundles::files("tests/bundles/tiny");
+    let manifest = String::from_utf8(files.0["bundle.toml"].clone()).unwrap();
+    assert!(manifest.contains(from), "{from}");
+    files.0.insert("bundle.toml".into(), manifest.replacen(from, to, 1).into_bytes());
+    files.0.extend(seal(&files, None).unwrap().0);
+    Bundle::load(&files).unwrap()
+}
+
+fn engine(bundle: Bundle) -> Engine {
+    Engine::new(bundle, EngineSettings { target_topics: false, ..EngineSettings::default() }, || 0)
+}
+
+fn now(second: i64) -> Now {
+    let start = Timestamp::parse("2026-03-01T12:00:00Z", &ZoneSpec::utc()).unwrap();
+    Now::replay(Timestamp::from_micros(start.as_micros() + second * 1_000_000))
+}
+
+/// Feeds readings and gives the documents published, as `topic payload`.
+fn feed(engine: &mut Engine, second: i64, readings: &[(&str, f64)]) -> Vec<String> {
+    run(engine, second, Input::Readings { unit: "c1", time: None, readings })
+}
+
+fn run(engine: &mut Engine, second: i64, input: Input<'_>) -> Vec<String> {
+    let mut effects = Vec::new();
+    engine.handle(now(second), input, &mut effects);
+    let documents = effects.into_iter().filter_map(|effect| match effect {
+        Effect::Publish(publish) => {
+            Some(format!("{} {}", publish.topic, String::from_utf8(publish.payload).unwrap()))
+        }
+        _ => None,
+    });
+    documents.collect()
+}
+
+const ALL: [(&str, f64); 4] = [("R", 10.0), ("H", 1.0), ("N", 100.0), ("D", 2.0)];
+
+#[test]
+fn a_bundle_laid_out_alike_keeps_readings_history_and_numbers() {
+    let mut old = engine(bundles::tiny());
+    feed(&mut old, 0, &ALL);
+    feed(&mut old, 30, &ALL);
+    let mut new = engine(changed("version = \"1\"", "version = \"2\""));
+    new.adopt(old);
+    assert_eq!(run(&mut new, 31, Input::Tick), [] as [&str; 0]);
+    let documents = feed(&mut new, 32, &[("R", 11.0)]);
+    assert!(documents[0].contains("\"seq\":3,\"T\":10.25,\"quality\":\"good\""), "{}", documents[0]);
+    assert!(documents[1].starts_with("hvac/c1/state") && documents[1].contains("\"version\":\"2\""));
+    assert_eq!(new.counters().predictions, 3);
+}
+
+#[test]
+fn another_layout_keeps_readings_by_name() {
+    let mut old = engine(bundles::tiny());
+    feed(&mut old, 0, &ALL);
+    feed(&mut old, 30, &ALL);
+    // H would be another quantity; the others are the same, whatever their order or limits.
+    let mut new =
+        engine(changed("unit = \"degC\"\ndescription = \"held", "unit = \"K\"\ndescription = \"held"));
+    new.adopt(old);
+    let documents = feed(&mut new, 32, &[("R", 11.0)]);
+    let reasons = "\"reasons\":[\"missing:H\",\"incomplete_history:R_mean_1m\"]";
+    assert!(documents[0].contains(reasons) && documents[0].contains("\"seq\":3"), "{}", documents[0]);
+}
+
+#[test]
+fn a_unit_that_no_longer_carries_a_prediction_is_reported_at_once() {
+    let mut old = engine(bundles::tiny());
+    feed(&mut old, 0, &ALL);
+    let mut new = engine(changed(
+        "max_age = \"1m\"\nmissing = \"required\"",
+        "max_age = \"10s\"\nmissing = \"required\"",
+    ));
+    new.adopt(old);
+    let documents = run(&mut new, 20, Input::Tick);
+    assert_eq!(documents.len(), 1);
+    assert!(
+        documents[0].contains("\"state\":\"withheld\",\"reasons\":[\"required_stale:R\""),
+        "{}",
+        documents[0]
+    );
+}
