@@ -120,6 +120,9 @@ impl Engine {
             // The clock had run ahead and was set back: times beyond it were never true.
             unit.state.forget_times_after(limit);
         }
+        // Messages come in order; that the two clocks are not read in one instant must not make one late.
+        let newest = unit.state.event_time().filter(|time| *time <= now.wall && arrival.time != Some(event));
+        let event = newest.map_or(event, |newest| event.max(newest));
         unit.last_heard = now.monotonic;
         let mut applied = 0;
         for reading in &self.readings {
