@@ -237,7 +237,10 @@ impl Worker {
         self.rejects_logged = total;
         for (reason, count) in rejects.iter() {
             if self.limit.allows(reason.name(), now.monotonic) {
-                warn!(reason = reason.name(), count, "readings not used because of {reason}: {count} so far");
+                warn!(
+                    reason = reason.name(),
+                    count, "readings or their times not used because of {reason}: {count} so far"
+                );
             }
         }
     }
