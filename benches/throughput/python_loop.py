@@ -22,8 +22,8 @@ import onnxruntime as ort
 import paho.mqtt.client as mqtt
 
 GRID_S = 30
-# 15 minutes and both their ends.
-GRID_POINTS = 31
+# 15 minutes.
+GRID_POINTS = 30
 # Frames under way to the broker, as generous as one would set it.
 INFLIGHT = 100
 # Signals that have a history: the four of which windows are taken.
@@ -41,12 +41,19 @@ class Unit:
         self.modes = None
         self.since = [0.0, 0.0, 0.0]
 
+    def apply(self, time, data):
+        """Takes readings. An instant of the grid sees what was held before it, or measured at it."""
+        self.sample(math.nextafter(time, 0))
+        self.held.update(data)
+        self.sample(time)
+
     def sample(self, until):
         """Takes the held values at each instant of the grid that has passed."""
         number = int(until // GRID_S)
-        if self.grid is None:
-            self.grid = number
+        if not self.held:
             return
+        if self.grid is None:
+            self.grid = math.ceil(until / GRID_S) - 1
         for instant in range(max(self.grid + 1, number - GRID_POINTS), number + 1):
             self.history[:, :-1] = self.history[:, 1:]
             self.history[:, -1] = [self.held.get(name, math.nan) for name in WINDOWED]
@@ -92,8 +99,8 @@ def features(unit, time, sensors, row):
     coil = -eff * c_min * approach
     hour = time % 86400 / 86400 * 2 * math.pi
     ages = [time - since for since in unit.since]
-    water_5, air_15 = unit.window(0, 11), unit.window(1, 31)
-    flow_15 = unit.window(2, 31)
+    water_5, air_15 = unit.window(0, 10), unit.window(1, 30)
+    flow_15 = unit.window(2, 30)
     row[0, :20] = values
     row[0, 20:] = (
         approach,
@@ -120,9 +127,9 @@ def features(unit, time, sensors, row):
         math.cos(hour),
         water_5.mean(),
         air_15.mean(),
-        unit.window(2, 11).mean(),
+        unit.window(2, 10).mean(),
         flow_15.mean(),
-        unit.window(3, 11).mean(),
+        unit.window(3, 10).mean(),
         slope(water_5) * 60,
         slope(air_15) * 60,
         flow_15.std(),
@@ -151,8 +158,7 @@ def main():
         name = message.topic.split("/")[1]
         unit = units.setdefault(name, Unit())
         time = datetime.fromisoformat(frame["timestamp"]).timestamp()
-        unit.sample(time)
-        unit.held.update(frame["data"])
+        unit.apply(time, frame["data"])
         features(unit, time, sensors, row)
         document = {"time": frame["timestamp"], "unit": name}
         for target, session, input_name, mean, scale in models:
