@@ -12,9 +12,6 @@ use crate::daemon::reload::{self, Loaded};
 use crate::daemon::settings::Source;
 use crate::daemon::{self, ControlHandle, Controls, DaemonConfig, logging};
 
-/// Threads that run the two tasks of the daemon: one each. Loading at a reload has threads of its own.
-const THREADS: usize = 2;
-
 /// Arguments of `cooltwin run`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -67,9 +64,9 @@ pub fn run(args: &Args) -> Outcome {
     let source = args.source.source();
     let loaded = load(&source)?;
     logging::init(&loaded.settings.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(THREADS)
-        .thread_name("cooltwin")
+    // Both tasks on this one thread: neither ever waits while it has the thread, and waking each other across
+    // threads would cost more than either's work. Loading at a reload has threads of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("the runtime cannot be started")?;
