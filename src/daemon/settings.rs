@@ -94,7 +94,14 @@ impl Source {
                 problem.origin = self.origin_of(&problem.key);
             }
         }
-        if problems.is_empty() { Ok(settings) } else { Err(SettingsErrors(problems)) }
+        if problems.is_empty() {
+            return Ok(settings);
+        }
+        // With defaults in place of what could not be read, the rest can be judged in the same go.
+        if let Err(further) = settings.check() {
+            problems.extend(further.0);
+        }
+        Err(SettingsErrors(problems))
     }
 
     /// Where a value without a note of its own came from.
@@ -191,7 +198,14 @@ fn unknown_key(name: &str) -> Problem {
 }
 
 fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let similarity = |candidate: &str| strsim::jaro_winkler(name, candidate);
+    // Jaro-Winkler sees nothing alike in short words with two letters swapped; one slip is always near.
+    let similarity = |candidate: &str| {
+        if strsim::damerau_levenshtein(name, candidate) == 1 {
+            1.0
+        } else {
+            strsim::jaro_winkler(name, candidate)
+        }
+    };
     known
         .filter(|candidate| similarity(candidate) >= MIN_SIMILARITY)
         .max_by(|a, b| similarity(a).total_cmp(&similarity(b)))

@@ -206,3 +206,16 @@ fn the_second_pass_reports_everything_at_once() {
     }
     assert_eq!(found.len(), keys.len(), "{found:#?}");
 }
+
+#[test]
+fn meaning_is_checked_in_the_same_go_as_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.toml");
+    let text = "[mqtt]\nulr = \"x\"\n[engine]\nmax_units = -3\n[topics]\nprediction = \"hvac/predictions\"\n";
+    std::fs::write(&file, text).unwrap();
+    let source = Source { file: Some(file), ..Source::default() };
+    let problems = source.load().unwrap_err().to_string();
+    for part in ["did you mean mqtt.url?", "engine.max_units = -3", "topics.prediction", "{unit}"] {
+        assert!(problems.contains(part), "{part}: {problems}");
+    }
+}
