@@ -94,6 +94,8 @@ pub struct Scratch {
     registers: Vec<f64>,
     signals: Vec<f64>,
     held: Vec<f64>,
+    /// Whether the last evaluation lay on the grid, so that `signals` is the newest sample.
+    has_current: bool,
 }
 
 /// Gives the value a stale or missing sensor has at a grid instant, by sensor index: see
@@ -132,6 +134,7 @@ impl Program {
             registers: vec![f64::NAN; self.code.len().max(self.signal_code.len())],
             signals: vec![f64::NAN; self.signals.len()],
             held: vec![f64::NAN; self.sensors],
+            has_current: false,
         }
     }
 
@@ -178,8 +181,8 @@ impl Program {
         row: &mut [f32],
     ) {
         let (_, on_grid) = grid_number(at, self.step);
-        let with_current = on_grid || state.history.is_empty();
-        if with_current {
+        scratch.has_current = on_grid || state.history.is_empty();
+        if scratch.has_current {
             for (sensor, slot) in scratch.held.iter_mut().enumerate() {
                 *slot = grid_value(sensor, state, at);
             }
@@ -187,7 +190,7 @@ impl Program {
         }
         let view = View {
             history: &state.history,
-            current: with_current.then_some(&scratch.signals),
+            current: scratch.has_current.then_some(&scratch.signals),
             at,
             step_s: seconds(self.step),
         };
@@ -198,22 +201,14 @@ impl Program {
         }
     }
 
-    /// Whether every window of the feature has a sample with a value at each of its instants, the one at
-    /// `at` itself included. Right after an evaluation at `at` with the same `scratch`.
-    pub(super) fn has_full_windows(
-        &self,
-        facts: &FeatureFacts,
-        state: &UnitState,
-        at: Timestamp,
-        scratch: &Scratch,
-    ) -> bool {
-        let (_, on_grid) = grid_number(at, self.step);
-        let with_current = on_grid || state.history.is_empty();
+    /// Whether every window of the feature has a sample with a value at each of its instants, that of the
+    /// last evaluation included. Right after that evaluation, with the same `scratch`.
+    pub(super) fn has_full_windows(facts: &FeatureFacts, state: &UnitState, scratch: &Scratch) -> bool {
         facts.windows.iter().all(|(signal, samples)| {
             let signal = usize::from(*signal);
-            let current = scratch.signals.get(signal).filter(|_| with_current);
+            let current = scratch.signals.get(signal).filter(|_| scratch.has_current);
             let is_broken = current.is_some_and(|value| value.is_nan());
-            !is_broken && state.history.unbroken(signal) + usize::from(with_current) >= *samples
+            !is_broken && state.history.unbroken(signal) + usize::from(scratch.has_current) >= *samples
         })
     }
 

@@ -164,7 +164,7 @@ impl Assembler {
             &mut self.row,
         );
         self.judge_ranges();
-        self.judge_features(state, time);
+        self.judge_features(state);
         Some(Assembly {
             row: &self.row,
             reasons: &self.reasons,
@@ -184,10 +184,10 @@ impl Assembler {
         }
     }
 
-    fn judge_features(&mut self, state: &UnitState, time: Timestamp) {
+    fn judge_features(&mut self, state: &UnitState) {
         let mut missing = 0;
         for (index, (value, facts)) in self.row.iter().zip(&self.program.facts).enumerate() {
-            let is_incomplete = !self.program.has_full_windows(facts, state, time, &self.scratch);
+            let is_incomplete = !Program::has_full_windows(facts, state, &self.scratch);
             if is_incomplete {
                 self.reasons.push(Reason::IncompleteHistory(index as u16));
             }
