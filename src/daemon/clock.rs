@@ -1,17 +1,20 @@
 //! The two clocks the daemon goes by, read at the edge and handed inward as values.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::domain::{Monotonic, Now, Timestamp};
 
-/// Nanoseconds of the monotonic clock since its first use in this process. A plain function, because the
-/// engine takes its stopwatch as one; the starting point is all it remembers.
+/// Nanoseconds since the machine was booted, the time it slept included: readings age while it sleeps. A
+/// plain function, because the engine takes its stopwatch as one.
 #[must_use]
 pub fn monotonic_nanos() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    u64::try_from(START.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
+    let time = clock_gettime(ClockId::Boottime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// The monotonic clock as the engine counts it.
@@ -74,6 +77,7 @@ mod tests {
     #[test]
     fn a_clock_tells_what_it_is_made_to_tell() {
         assert_eq!(WallClock::new(|| Timestamp::from_micros(7)).now(), Timestamp::from_micros(7));
+        assert!(monotonic_nanos() > 0 && monotonic_nanos() <= monotonic_nanos());
         assert!(WallClock::default().now() > Timestamp::from_micros(1_700_000_000_000_000));
     }
 }
