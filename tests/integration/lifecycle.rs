@@ -1,6 +1,6 @@
 //! Start, stop, reload, and what systemd and the broker's clients are told of it.
 
-use crate::support::{Broker, Client, Config, eventually, frame};
+use crate::support::{Broker, Client, Config, eventually};
 
 const STATUS: &str = "cooltwin/test/status";
 
@@ -88,26 +88,32 @@ fn a_reload_takes_effect_or_changes_nothing() {
     let before = Config::new(&broker.url());
     let mut daemon = before.start();
     client.wait_text(STATUS, "online");
-    assert_eq!(client.predict_until_answered("attic").json()["seq"], 1);
+    let mut newest = 0;
+    // Counts on over every reload: the unit is the same one.
+    let mut predicted = |document: &serde_json::Value| {
+        let number = document["seq"].as_u64().unwrap();
+        assert!(number > newest, "{number} after {newest}");
+        newest = number;
+    };
+    predicted(&client.predict_until_answered("attic").json());
 
     // Wrong: an unknown key and a wrong value. Everything goes on as it was.
     before.clone().set("engine.setle", "\"1s\"").text("health.interval", "soon").write(&daemon.config_file());
     daemon.signal("HUP");
     daemon.wait_ready(2);
     assert!(daemon.notified().iter().any(|line| line == "RELOADING=1"));
-    let log = daemon.log();
-    assert!(log.contains("engine.setle") && log.contains("engine.settle"), "{log}");
-    assert!(log.contains("health.interval"), "{log}");
-    assert_eq!(client.predict_until_answered("attic").json()["seq"], 2);
+    daemon.wait_log("did you mean engine.settle?");
+    daemon.wait_log("health.interval");
+    predicted(&client.predict_until_answered("attic").json());
 
     // A bundle that cannot be used.
     let empty = tempfile::tempdir().unwrap();
     before.clone().path("bundle.path", empty.path()).write(&daemon.config_file());
     daemon.signal("HUP");
     daemon.wait_ready(3);
-    assert_eq!(client.predict_until_answered("attic").json()["seq"], 3);
+    predicted(&client.predict_until_answered("attic").json());
 
-    // Right: the sequence goes on, the topics are new ones.
+    // Right: other topics, of which the broker learns with a new connection.
     let after = before
         .clone()
         .text("topics.frame", "site/{unit}/in")
@@ -116,13 +122,11 @@ fn a_reload_takes_effect_or_changes_nothing() {
     after.write(&daemon.config_file());
     daemon.signal("HUP");
     daemon.wait_ready(4);
-    client.publish("site/attic/in", frame(20.0));
-    let moved = client.wait_on("site/attic/out").json();
-    assert_eq!(moved["seq"], 4);
+    predicted(&client.answered("site/attic/in", "site/attic/out").json());
 
     // The same by a command.
     before.write(&daemon.config_file());
     client.publish("cooltwin/test/cmd/reload", "");
-    client.wait_on("cooltwin/test/cmd/reload/response");
-    assert_eq!(client.predict_until_answered("attic").json()["seq"], 5);
+    assert_eq!(client.wait_on("cooltwin/test/cmd/reload/response").json()["ok"], true);
+    predicted(&client.predict_until_answered("attic").json());
 }

@@ -17,9 +17,10 @@ fn tls_with_an_authority_of_ones_own() {
 
 #[test]
 fn a_broker_of_another_authority_is_refused() {
-    let broker = Broker::start_with_tls(&Authority::new(), false);
+    let (brokers, ours) = (Authority::new(), Authority::new());
+    let broker = Broker::start_with_tls(&brokers, false);
     let client = Client::connect(&broker, &[STATUS]);
-    let daemon = Config::new(&broker.url()).path("mqtt.ca_file", &Authority::new().certificate()).start();
+    let daemon = Config::new(&broker.url()).path("mqtt.ca_file", &ours.certificate()).start();
     daemon.wait_log("certificate");
     daemon.wait_notified("a status line that says so", |line| {
         line.starts_with("STATUS=") && line.contains("TLS") && line.contains("certificate")

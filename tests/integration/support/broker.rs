@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -87,6 +87,7 @@ impl Broker {
 
     /// Starts the process; `false` when it ended at once.
     fn spawn(&mut self) -> bool {
+        let starts = self.starts();
         let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
         let mut child = Command::new("mosquitto")
             .arg("-c")
@@ -95,17 +96,23 @@ impl Broker {
             .stderr(log)
             .spawn()
             .expect("mosquitto is installed; tests/run.sh --setup does it");
-        let address = ("127.0.0.1", self.port);
-        let is_up = eventually("mosquitto to listen", || {
+        // It listens before it has read its certificates, so a connection proves nothing.
+        let is_up = eventually("mosquitto to run", || {
             if child.try_wait().unwrap().is_some() {
                 return Some(false);
             }
-            TcpStream::connect(address).is_ok().then_some(true)
+            (self.starts() > starts).then_some(true)
         });
-        // A port that somebody else took answers too, while ours is about to give up.
-        let is_up = is_up && child.try_wait().unwrap().is_none();
         self.child = is_up.then_some(child);
         is_up
+    }
+
+    /// How often it has started, as its log tells.
+    fn starts(&self) -> usize {
+        self.log()
+            .lines()
+            .filter(|line| line.contains("mosquitto version") && line.ends_with("running"))
+            .count()
     }
 
     fn log_file(&self) -> PathBuf {

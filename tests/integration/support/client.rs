@@ -150,16 +150,20 @@ impl Client {
 
     /// Publishes frames for a unit of the tiny bundle until one is answered by a prediction.
     pub(crate) fn predict_until_answered(&self, unit: &str) -> Message {
-        let (sensors, predictions) = (format!("hvac/{unit}/sensors"), format!("hvac/{unit}/predictions"));
-        let before = self.on(&predictions).len();
+        self.answered(&format!("hvac/{unit}/sensors"), &format!("hvac/{unit}/predictions"))
+    }
+
+    /// The same with topics of one's own.
+    pub(crate) fn answered(&self, sensors: &str, predictions: &str) -> Message {
+        let before = self.on(predictions).len();
         let mut asked = 0_u32;
-        eventually(&predictions, || {
+        eventually(predictions, || {
             // Frames published while the daemon has no subscription go nowhere.
             if asked.is_multiple_of(50) {
-                self.publish(&sensors, super::frame(20.0));
+                self.publish(sensors, super::frame(20.0));
             }
             asked += 1;
-            self.on(&predictions).get(before).cloned()
+            self.on(predictions).get(before).cloned()
         })
     }
 }
