@@ -248,13 +248,11 @@ impl View<'_> {
 
     fn window(&self, window: Window, signal: u16, samples: u32) -> f64 {
         match window {
-            Window::Lag => match (samples, self.current(signal)) {
-                (0, Some(value)) => value,
-                (back, current) => self
-                    .history
-                    .back(usize::from(signal), back as usize - usize::from(current.is_some()))
-                    .unwrap_or(f64::NAN),
-            },
+            Window::Lag => {
+                // The compiler refuses empty spans, so there is at least one step to go back.
+                let back = samples as usize - usize::from(self.current(signal).is_some());
+                self.history.back(usize::from(signal), back).unwrap_or(f64::NAN)
+            }
             Window::Mean => self.mean(signal, samples).0,
             Window::Std => {
                 let (mean, count) = self.mean(signal, samples);
