@@ -16,15 +16,18 @@
 //! an argument and results go out as values, so replay, tests, benches and the daemon call the very
 //! same [`engine::Engine::handle`]. `tests/architecture.rs` walks the sources and enforces this.
 
+#[cfg(feature = "onnx")]
 pub mod bundle;
 #[cfg(feature = "daemon")]
 pub mod cli;
 #[cfg(feature = "daemon")]
 pub mod daemon;
 pub mod domain;
+#[cfg(feature = "onnx")]
 pub mod engine;
 #[cfg(feature = "daemon")]
 pub mod folder;
 pub mod inference;
+#[cfg(feature = "onnx")]
 pub mod monitor;
 pub mod simulator;

@@ -12,20 +12,29 @@
 //!
 //! This layer knows bytes and numbers only: no files, no clock, no names of sensors.
 
+// Without the feature `onnx` nothing fills the ensembles and calls the kernels but their tests.
+#[cfg_attr(not(feature = "onnx"), allow(dead_code))]
 mod ensemble;
+#[cfg_attr(not(feature = "onnx"), allow(dead_code))]
 mod error;
 mod info;
+#[cfg_attr(not(feature = "onnx"), allow(dead_code))]
 mod kernel;
 pub mod limits;
+#[cfg(feature = "onnx")]
 mod model;
+#[cfg(feature = "onnx")]
 mod onnx;
+#[cfg(feature = "onnx")]
 mod set;
 #[cfg(test)]
 mod testing;
-#[cfg(test)]
+#[cfg(all(test, feature = "onnx"))]
 mod tests;
 
 pub use error::{ModelError, ModelErrors, Problem, Problems};
 pub use info::{EnsembleInfo, ModelInfo, Path, Walk};
+#[cfg(feature = "onnx")]
 pub use model::Model;
+#[cfg(feature = "onnx")]
 pub use set::{ModelSet, ModelSource, TargetSource};

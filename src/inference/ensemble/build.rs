@@ -143,7 +143,7 @@ impl Attributes<'_> {
         let mut problems = Problems::default();
         let mut modes = Vec::with_capacity(self.modes.len());
         for (i, name) in self.modes.iter().enumerate() {
-            let mode = match name.as_slice() {
+            let mode = match *name {
                 b"BRANCH_LEQ" => Some(Mode::Leq),
                 b"BRANCH_LT" => Some(Mode::Lt),
                 b"BRANCH_GTE" => Some(Mode::Gte),

@@ -1,13 +1,12 @@
 use proptest::prelude::*;
 
-use super::super::ensemble::{Attributes, Ensemble};
+use super::super::ensemble::Ensemble;
 use super::super::info::Walk;
 use super::super::testing::{Arrays, FEATURES, MODES, Tree, bits, branch, ensemble, expected, leaf, rows};
 use super::*;
 
 fn build(arrays: &Arrays) -> Ensemble {
-    let node = arrays.node("X", "Y");
-    Attributes::read(&node).unwrap().build().unwrap()
+    arrays.build().unwrap()
 }
 
 /// What each walk makes of a row; the fast one only where it fits.

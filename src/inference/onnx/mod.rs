@@ -1,5 +1,6 @@
 //! From ONNX bytes to something that can be evaluated.
 
+mod attributes;
 mod guard;
 mod load;
 mod operators;

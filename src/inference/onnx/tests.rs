@@ -11,6 +11,7 @@ use tract_onnx::pb::{
 };
 
 use super::super::Model;
+use super::super::ensemble::Attributes;
 use super::super::limits::{MAX_MESSAGES, MAX_MODEL_BYTES};
 use super::super::testing::*;
 
@@ -332,4 +333,41 @@ proptest! {
         changed.attribute.push(if list { ints(name, [number]) } else { int(name, number) });
         survives(&bytes(&file));
     }
+}
+
+#[test]
+fn attributes_are_type_checked() {
+    let node = |extra| {
+        let mut node = stump().node("X", "Y");
+        node.attribute.push(extra);
+        node
+    };
+    let message = |extra| Attributes::read(&node(extra)).expect_err("must be refused").to_string();
+    assert!(message(int("base_values", 1)).contains("base_values: has type INT where FLOATS is expected"));
+    assert!(message(string("colour", "red")).contains("colour: is not an attribute"));
+    assert!(message(int("n_targets", 1)).contains("n_targets: is given twice"));
+    assert!(message(strings("base_values", ["1"])).contains("has type STRINGS"));
+    let values = tensor("", &[3], &[0.5, 0.0, 0.0]);
+    assert!(
+        message(tensor_attribute("nodes_values_as_tensor", values.clone()))
+            .contains("nodes_values: nodes_values_as_tensor is given as well")
+    );
+    let mut double = values;
+    double.data_type = 11;
+    assert!(message(tensor_attribute("base_values_as_tensor", double)).contains("holds DOUBLE values"));
+}
+
+#[test]
+fn float_tensors_stand_for_arrays() {
+    let mut node = stump().node("X", "Y");
+    node.attribute.retain(|a| a.name != "nodes_values" && a.name != "target_weights");
+    let mut raw = tensor("", &[2], &[]);
+    raw.raw_data = [1.0_f32, 2.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+    node.attribute.push(tensor_attribute("nodes_values_as_tensor", tensor("", &[3], &[0.5, 0.0, 0.0])));
+    node.attribute.push(tensor_attribute("target_weights_as_tensor", raw.clone()));
+    assert_eq!(Attributes::read(&node).unwrap().build().unwrap(), stump().build().unwrap());
+    node.attribute.pop();
+    raw.raw_data.pop();
+    node.attribute.push(tensor_attribute("target_weights_as_tensor", raw));
+    assert!(Attributes::read(&node).unwrap_err().to_string().contains("raw_data has 7 bytes"));
 }
