@@ -5,7 +5,7 @@
 
 use super::super::error::Problems;
 use super::super::limits::{MAX_DEPTH, MAX_FEATURES, MAX_NODES, MAX_OUTPUTS, MAX_TREES, MAX_WEIGHTS};
-use super::{Aggregate, Attributes, Ensemble, Mode, Node, Weight};
+use super::{Aggregate, Attributes, Ensemble, Mode, Node, Number, PostTransform, Weight};
 
 /// Nodes of one tree: a contiguous run of the node arrays.
 struct Run {
@@ -22,14 +22,14 @@ impl Run {
     }
 }
 
-impl Attributes<'_> {
+impl<T: Number> Attributes<'_, T> {
     /// Checks everything and joins the arrays.
     ///
     /// # Errors
     /// Every problem found in the first group of checks that failed (lengths before contents,
     /// contents before structure: later groups would only repeat the earlier ones' faults).
-    pub(crate) fn build(&self) -> Result<Ensemble, Problems> {
-        let (aggregate, n_targets) = self.check_scalars_and_lengths()?;
+    pub(crate) fn build(&self) -> Result<Ensemble<T>, Problems> {
+        let (aggregate, post_transform, n_targets) = self.check_scalars_and_lengths()?;
         let modes = self.check_nodes()?;
         let runs = self.find_trees()?;
         let mut nodes = self.resolve_children(&modes, &runs)?;
@@ -46,6 +46,9 @@ impl Attributes<'_> {
             weights,
             n_targets,
             aggregate,
+            sets: Vec::new(),
+            post_transform,
+            classifier: None,
             base_values: self.base_values.to_vec(),
             shared: shape.shared,
             depths: shape.depths,
@@ -53,7 +56,7 @@ impl Attributes<'_> {
         })
     }
 
-    fn check_scalars_and_lengths(&self) -> Result<(Aggregate, usize), Problems> {
+    fn check_scalars_and_lengths(&self) -> Result<(Aggregate, PostTransform, usize), Problems> {
         let mut problems = Problems::default();
         let n_targets = self.n_targets.unwrap_or(1);
         let n = usize::try_from(n_targets).unwrap_or(0);
@@ -74,15 +77,21 @@ impl Attributes<'_> {
                 Aggregate::Sum
             }
         };
-        if self.post_transform != "NONE" {
-            problems.push(
-                "post_transform",
-                format!(
-                    "is `{}`; only NONE is supported, export the raw regression value",
-                    self.post_transform
-                ),
-            );
-        }
+        let post_transform = match &*self.post_transform {
+            "LOGISTIC" => PostTransform::Logistic,
+            "SOFTMAX" => PostTransform::Softmax,
+            "SOFTMAX_ZERO" => PostTransform::SoftmaxZero,
+            "PROBIT" => PostTransform::Probit,
+            other => {
+                if other != "NONE" {
+                    problems.push(
+                        "post_transform",
+                        format!("is `{other}`, must be NONE, LOGISTIC, SOFTMAX, SOFTMAX_ZERO or PROBIT"),
+                    );
+                }
+                PostTransform::None
+            }
+        };
         if !self.base_values.is_empty() && self.base_values.len() != n {
             problems.push(
                 "base_values",
@@ -96,7 +105,7 @@ impl Attributes<'_> {
             problems.push(format!("base_values[{at}]"), "is not finite");
         }
         self.check_lengths(&mut problems);
-        if problems.is_empty() { Ok((aggregate, n)) } else { Err(problems) }
+        if problems.is_empty() { Ok((aggregate, post_transform, n)) } else { Err(problems) }
     }
 
     fn check_lengths(&self, problems: &mut Problems) {
@@ -234,7 +243,7 @@ impl Attributes<'_> {
         if problems.is_empty() { Ok(runs) } else { Err(problems) }
     }
 
-    fn resolve_children(&self, modes: &[Option<Mode>], runs: &[Run]) -> Result<Vec<Node>, Problems> {
+    fn resolve_children(&self, modes: &[Option<Mode>], runs: &[Run]) -> Result<Vec<Node<T>>, Problems> {
         let mut problems = Problems::default();
         let mut nodes = Vec::with_capacity(modes.len());
         let missing = self.missing_true.iter().map(|flag| *flag == 1).chain(std::iter::repeat(false));
@@ -277,16 +286,16 @@ impl Attributes<'_> {
     /// Gives each leaf its weights, in the order of the file.
     fn attach_weights(
         &self,
-        nodes: &mut [Node],
+        nodes: &mut [Node<T>],
         runs: &[Run],
         n_targets: usize,
-    ) -> Result<Vec<Weight>, Problems> {
+    ) -> Result<Vec<Weight<T>>, Problems> {
         let mut problems = Problems::default();
         let mut by_id: Vec<&Run> = runs.iter().collect();
         by_id.sort_unstable_by_key(|run| run.tree_id);
         let positions = self.target_tree_ids.iter().zip(self.target_node_ids);
         let values = self.target_ids.iter().zip(self.target_weights.iter());
-        let mut placed: Vec<(u32, Weight)> = Vec::with_capacity(self.target_weights.len());
+        let mut placed: Vec<(u32, Weight<T>)> = Vec::with_capacity(self.target_weights.len());
         for (i, ((tree, node), (target, value))) in positions.zip(values).enumerate() {
             let run = by_id.binary_search_by_key(tree, |run| run.tree_id).ok().and_then(|at| by_id.get(at));
             let Some(run) = run else {
@@ -337,7 +346,7 @@ impl Attributes<'_> {
 
 /// Exporters write "x is one of 3, 5, 7" as a chain of equality tests with a common true child. There
 /// a NaN flag that differs within the chain means different things to different runtimes.
-fn check_equality_chains(nodes: &[Node], problems: &mut Problems) {
+fn check_equality_chains<T: Number>(nodes: &[Node<T>], problems: &mut Problems) {
     for (i, node) in nodes.iter().enumerate() {
         let &Node::Branch { mode: Mode::Eq, feature, missing_true, on_true, on_false, .. } = node else {
             continue;
@@ -363,7 +372,7 @@ struct Shape {
 }
 
 /// Walks every tree from its root: no cycle, no unreachable node, no path beyond [`MAX_DEPTH`].
-fn measure(nodes: &[Node], runs: &[Run]) -> Result<Shape, Problems> {
+fn measure<T: Number>(nodes: &[Node<T>], runs: &[Run]) -> Result<Shape, Problems> {
     let mut problems = Problems::default();
     let mut shape = Shape { shared: false, depths: Vec::with_capacity(runs.len()), max_leaves: 0 };
     let mut heights: Vec<Height> = vec![Height::Unseen; nodes.len()];
@@ -408,8 +417,8 @@ enum Height {
 
 /// Depth-first with an explicit stack: a file must not be able to exhaust the thread's stack.
 /// Gives the height of the tree, or the index of a node on a cycle.
-fn measure_tree(
-    nodes: &[Node],
+fn measure_tree<T: Number>(
+    nodes: &[Node<T>],
     root: usize,
     heights: &mut [Height],
     shared: &mut bool,

@@ -1,12 +1,14 @@
-//! A validated tree ensemble: what `TreeEnsembleRegressor` means once its parallel arrays have
-//! been checked and joined.
+//! A validated tree ensemble: what the tree operators of ai.onnx.ml mean once their parallel arrays
+//! have been checked and joined.
 
 mod attributes;
 mod build;
+mod number;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use attributes::Attributes;
+pub(crate) use number::Number;
 
 /// The comparison of an inner node; the walk goes to the true child when `x <mode> threshold` holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,15 +19,17 @@ pub(crate) enum Mode {
     Gt,
     Eq,
     Neq,
+    /// `x` is one of the set of this index in [`Ensemble::sets`]; there is no threshold.
+    Member(u32),
 }
 
 /// One node of the flat node table; children and weights are indices proven to be in range.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Node {
+pub(crate) enum Node<T = f32> {
     Branch {
         mode: Mode,
         feature: u32,
-        threshold: f32,
+        threshold: T,
         /// A NaN feature goes to the true child, whatever the comparison says.
         missing_true: bool,
         on_true: u32,
@@ -41,9 +45,9 @@ pub(crate) enum Node {
 
 /// What a leaf adds to one output.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Weight {
+pub(crate) struct Weight<T = f32> {
     pub(crate) target: u32,
-    pub(crate) value: f32,
+    pub(crate) value: T,
 }
 
 /// How the leaves of all trees become one number.
@@ -66,22 +70,49 @@ impl Aggregate {
     }
 }
 
+/// What is done to the aggregates after the base values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum PostTransform {
+    None,
+    Logistic,
+    Softmax,
+    /// Softmax in which a score of zero stays zero.
+    SoftmaxZero,
+    Probit,
+}
+
+/// What makes the scores of a classifier differ from those of a regressor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Classifier {
+    /// Two classes, of which only one has weights: the other's score follows from it.
+    pub(crate) binary: bool,
+    /// No weight is negative: the scores of a binary classifier are probabilities already.
+    pub(crate) weights_are_all_positive: bool,
+}
+
 /// A tree ensemble whose indices are all in range and whose walks all end.
 ///
 /// Invariants, established by [`Attributes::build`] and relied on by the kernels:
-/// - every child index is below `nodes.len()`, every weight range within `weights`;
+/// - every child index is below `nodes.len()`, every weight range within `weights`, every set index
+///   within `sets`;
+/// - the nodes of a tree stand together, its root first, in the order of `roots`;
 /// - the graph below each root has no cycle and no path longer than `max_depth`;
 /// - every `target` is below `n_targets`; with one target every leaf has exactly one weight;
-/// - `base_values` is empty or has `n_targets` entries;
-/// - weights and base values are finite, thresholds are not NaN.
+/// - `base_values` is empty or has `n_targets` entries (a classifier of two classes may have one);
+/// - weights and base values are finite, thresholds and members are not NaN.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Ensemble {
-    pub(crate) nodes: Vec<Node>,
+pub(crate) struct Ensemble<T = f32> {
+    pub(crate) nodes: Vec<Node<T>>,
     pub(crate) roots: Vec<u32>,
-    pub(crate) weights: Vec<Weight>,
+    pub(crate) weights: Vec<Weight<T>>,
+    /// The sets of [`Mode::Member`], each in ascending order.
+    pub(crate) sets: Vec<Box<[T]>>,
     pub(crate) n_targets: usize,
     pub(crate) aggregate: Aggregate,
-    pub(crate) base_values: Vec<f32>,
+    pub(crate) base_values: Vec<T>,
+    pub(crate) post_transform: PostTransform,
+    /// The ensemble is a classifier; the targets are its classes.
+    pub(crate) classifier: Option<Classifier>,
     /// Some node is the child of more than one node (a directed acyclic graph, not a tree).
     pub(crate) shared: bool,
     /// Branches on the longest path of each tree.
@@ -92,9 +123,30 @@ pub(crate) struct Ensemble {
     pub(crate) min_features: usize,
 }
 
-impl Ensemble {
+impl<T> Ensemble<T> {
     /// Branches on the longest path of all trees.
     pub(crate) fn max_depth(&self) -> u32 {
         self.depths.iter().copied().max().unwrap_or(0)
+    }
+}
+
+/// An ensemble in the precision its model was exported in.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum AnyEnsemble {
+    /// Float inputs and thresholds: what the fast kernels take.
+    Single(Ensemble),
+    /// Double ones, from exporters asked for double inputs.
+    Double(Ensemble<f64>),
+}
+
+impl From<Ensemble> for AnyEnsemble {
+    fn from(ensemble: Ensemble) -> AnyEnsemble {
+        AnyEnsemble::Single(ensemble)
+    }
+}
+
+impl From<Ensemble<f64>> for AnyEnsemble {
+    fn from(ensemble: Ensemble<f64>) -> AnyEnsemble {
+        AnyEnsemble::Double(ensemble)
     }
 }

@@ -68,13 +68,13 @@ fn scalars_are_checked_together() {
     let message = refused(|a| {
         a.n_targets = 0;
         a.aggregate = "MEDIAN".to_owned();
-        a.post_transform = "LOGISTIC".to_owned();
+        a.post_transform = "LOGIT".to_owned();
         a.base_values = vec![1.0, f32::NAN];
     });
     for part in [
         "n_targets: is 0, must be 1 to 256",
         "aggregate_function: is `MEDIAN`",
-        "post_transform: is `LOGISTIC`; only NONE is supported",
+        "post_transform: is `LOGIT`, must be NONE, LOGISTIC",
         "base_values: has 2 values for 0 targets",
         "base_values[1]: is not finite",
     ] {

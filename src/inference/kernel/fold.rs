@@ -1,31 +1,91 @@
 //! How the leaf weights of all trees become the outputs of a row.
 //!
 //! The order and the precision of every operation are those of ONNX Runtime with one thread, since
-//! equality to the bit with it is what tells an exported model from a nearly exported one: single
-//! precision throughout, trees in the order of the file, the first weight added to 0.0, the base value
-//! added last.
+//! equality to the bit with it is what tells an exported model from a nearly exported one: the
+//! precision of the model throughout, trees in the order of the file, the first weight added to 0.0,
+//! the base value added last, then the transform.
 
-use super::super::ensemble::Aggregate;
+use super::super::ensemble::{Aggregate, Classifier, Ensemble, Number, PostTransform};
+use super::transform;
 
-/// Running aggregate of one row, in place in the output slice.
-pub(super) struct Fold<'a> {
+/// What is done once every tree has spoken.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Finish<T = f32> {
     aggregate: Aggregate,
-    out: &'a mut [f32],
-    /// For MIN and MAX: whether the output has met a weight yet.
+    n_trees: usize,
+    base_values: Vec<T>,
+    post_transform: PostTransform,
+    classifier: Option<Classifier>,
+}
+
+impl<T: Number> Finish<T> {
+    pub(super) fn new(ensemble: &Ensemble<T>) -> Finish<T> {
+        Finish {
+            aggregate: ensemble.aggregate,
+            n_trees: ensemble.roots.len(),
+            base_values: ensemble.base_values.clone(),
+            post_transform: ensemble.post_transform,
+            classifier: ensemble.classifier,
+        }
+    }
+
+    /// Whether [`Finish::apply`] reads which targets have met a weight.
+    pub(super) fn needs_scored(&self) -> bool {
+        self.classifier.is_some()
+    }
+
+    /// Turns raw aggregates into outputs, in place. Both slices have one entry per target; `scored`
+    /// may hold anything if [`Finish::needs_scored`] says no.
+    #[inline]
+    pub(super) fn apply(&self, scores: &mut [T], scored: &[bool]) {
+        if let Some(classifier) = self.classifier {
+            return transform::classify(classifier, self.post_transform, &self.base_values, scores, scored);
+        }
+        if self.aggregate == Aggregate::Average {
+            let n = T::from_f64(self.n_trees as f64);
+            for score in &mut *scores {
+                *score = *score / n;
+            }
+        }
+        // Without base values a single target, and any MIN or MAX, still gets 0.0 added, which makes a
+        // positive zero of a negative one; sums of several targets are left as they are.
+        let adds_zero = scores.len() == 1 || matches!(self.aggregate, Aggregate::Min | Aggregate::Max);
+        if self.base_values.is_empty() {
+            if adds_zero {
+                for score in &mut *scores {
+                    *score = *score + T::default();
+                }
+            }
+        } else {
+            for (score, base) in scores.iter_mut().zip(&self.base_values) {
+                *score = *score + *base;
+            }
+        }
+        if self.post_transform != PostTransform::None {
+            transform::regression(self.post_transform, scores);
+        }
+    }
+}
+
+/// Running aggregate of one row, in place in the scores.
+pub(super) struct Fold<'a, T = f32> {
+    aggregate: Aggregate,
+    scores: &'a mut [T],
+    /// Whether the target has met a weight yet.
     scored: &'a mut [bool],
 }
 
-impl<'a> Fold<'a> {
+impl<'a, T: Number> Fold<'a, T> {
     /// Both slices have one entry per target.
-    pub(super) fn new(aggregate: Aggregate, out: &'a mut [f32], scored: &'a mut [bool]) -> Fold<'a> {
-        out.fill(0.0);
+    pub(super) fn new(aggregate: Aggregate, scores: &'a mut [T], scored: &'a mut [bool]) -> Fold<'a, T> {
+        scores.fill(T::default());
         scored.fill(false);
-        Fold { aggregate, out, scored }
+        Fold { aggregate, scores, scored }
     }
 
     #[inline]
-    pub(super) fn add(&mut self, target: usize, weight: f32) {
-        let (Some(score), Some(scored)) = (self.out.get_mut(target), self.scored.get_mut(target)) else {
+    pub(super) fn add(&mut self, target: usize, weight: T) {
+        let (Some(score), Some(scored)) = (self.scores.get_mut(target), self.scored.get_mut(target)) else {
             return;
         };
         *score = match self.aggregate {
@@ -37,30 +97,7 @@ impl<'a> Fold<'a> {
         *scored = true;
     }
 
-    pub(super) fn finish(self, n_trees: usize, base_values: &[f32]) {
-        finish(self.aggregate, self.out, n_trees, base_values);
-    }
-}
-
-/// Turns raw aggregates into outputs. `base_values` is empty or has one entry per target.
-pub(super) fn finish(aggregate: Aggregate, out: &mut [f32], n_trees: usize, base_values: &[f32]) {
-    if aggregate == Aggregate::Average {
-        for score in &mut *out {
-            *score /= n_trees as f32;
-        }
-    }
-    // Without base values a single target, and any MIN or MAX, still gets 0.0 added, which makes a
-    // positive zero of a negative one; sums of several targets are left as they are.
-    let adds_zero = out.len() == 1 || matches!(aggregate, Aggregate::Min | Aggregate::Max);
-    if base_values.is_empty() {
-        if adds_zero {
-            for score in out {
-                *score += 0.0;
-            }
-        }
-    } else {
-        for (score, base) in out.iter_mut().zip(base_values) {
-            *score += base;
-        }
+    pub(super) fn finish(self, finish: &Finish<T>) {
+        finish.apply(self.scores, self.scored);
     }
 }

@@ -6,9 +6,11 @@ mod packed;
 mod reference;
 #[cfg(test)]
 mod tests;
+mod transform;
 
 use super::ensemble::{Ensemble, Node};
 use super::info::{EnsembleInfo, Walk};
+use fold::Finish;
 use packed::{Packed, Slots};
 
 /// An ensemble with the fastest walk that fits it.
@@ -23,7 +25,7 @@ pub(crate) struct Kernel {
 #[derive(Debug, Clone)]
 enum Tables {
     Packed(Packed),
-    Plain(Ensemble),
+    Plain(Ensemble, Finish),
 }
 
 /// Buffers of one caller, so that a prediction allocates nothing.
@@ -51,7 +53,10 @@ impl Kernel {
                 info.walk = Walk::Packed;
                 Tables::Packed(packed)
             }
-            None => Tables::Plain(ensemble),
+            None => {
+                let finish = Finish::new(&ensemble);
+                Tables::Plain(ensemble, finish)
+            }
         };
         Kernel { tables, info, n_targets, min_features }
     }
@@ -79,7 +84,9 @@ impl Kernel {
     pub(crate) fn predict(&self, row: &[f32], out: &mut [f32], scratch: &mut Scratch) {
         match &self.tables {
             Tables::Packed(packed) => packed.predict(row, out, &mut scratch.scored, &mut scratch.slots),
-            Tables::Plain(ensemble) => reference::predict(ensemble, row, out, &mut scratch.scored),
+            Tables::Plain(ensemble, finish) => {
+                reference::predict(ensemble, finish, row, out, &mut scratch.scored);
+            }
         }
     }
 }

@@ -14,7 +14,7 @@
 //!   fails the comparison by itself.
 
 use super::super::ensemble::{Aggregate, Ensemble, Mode, Node, Weight};
-use super::fold::{self, Fold};
+use super::fold::{Finish, Fold};
 
 /// Trees walked in turns. Measured: fewer leave the processor waiting, more spill registers.
 const LANES: usize = 12;
@@ -65,7 +65,7 @@ pub(crate) struct Packed {
     slots: Vec<Slot>,
     leaves: Leaves,
     aggregate: Aggregate,
-    base_values: Vec<f32>,
+    finish: Finish,
 }
 
 /// The slots of one row; kept between calls to spare the allocation.
@@ -105,7 +105,7 @@ impl Packed {
             slots: builder.slots,
             leaves: builder.leaves,
             aggregate: ensemble.aggregate,
-            base_values: ensemble.base_values.clone(),
+            finish: Finish::new(ensemble),
         })
     }
 
@@ -126,7 +126,7 @@ impl Packed {
             let mut sum = 0.0;
             self.walk(slots, |_, weight| sum += weight);
             *only = sum;
-            return fold::finish(self.aggregate, out, self.n_trees, &self.base_values);
+            return self.finish.apply(out, &[true]);
         }
         let mut fold = Fold::new(self.aggregate, out, scored);
         match &self.leaves {
@@ -145,7 +145,7 @@ impl Packed {
                 }
             }),
         }
-        fold.finish(self.n_trees, &self.base_values);
+        fold.finish(&self.finish);
     }
 
     /// Walks all trees and hands the number in each one's leaf to `add`, in tree order.
@@ -293,6 +293,6 @@ fn to_leq(mode: Mode, threshold: f32) -> Option<(f32, bool)> {
         Mode::Lt => Some((below?, false)),
         Mode::Gt => Some((threshold, true)),
         Mode::Gte => Some((below?, true)),
-        Mode::Eq | Mode::Neq => None,
+        Mode::Eq | Mode::Neq | Mode::Member(_) => None,
     }
 }

@@ -14,7 +14,7 @@ fn both(ensemble: &Ensemble, row: &[f32]) -> (Vec<f32>, Option<Vec<f32>>) {
     let mut scored = vec![false; ensemble.n_targets];
     // Buffers start dirty: no result may depend on what was there.
     let mut plain = vec![7.0; ensemble.n_targets];
-    reference::predict(ensemble, row, &mut plain, &mut scored);
+    reference::predict(ensemble, &Finish::new(ensemble), row, &mut plain, &mut scored);
     let packed = Packed::new(ensemble).map(|packed| {
         let mut out = vec![9.0; ensemble.n_targets];
         packed.predict(row, &mut out, &mut scored, &mut Slots::default());

