@@ -12,9 +12,9 @@ use tract_onnx::tract_core::ops;
 use tract_onnx::tract_hir::internal::*;
 use tract_onnx::tract_hir::ops::logic::wire_with_rank_broadcast;
 
-use super::super::ensemble::Attributes;
-use super::super::error::Problems;
-use super::super::kernel::Kernel;
+use crate::inference::ensemble::Attributes;
+use crate::inference::error::Problems;
+use crate::inference::kernel::Kernel;
 
 /// Operator name of the tree ensemble.
 pub(super) const TREE_ENSEMBLE: &str = "TreeEnsembleRegressor";
