@@ -2,9 +2,33 @@
 
 use std::borrow::Cow;
 
-/// The parallel arrays of the operator as they stand in the file, types checked, nothing else.
+/// Which of the two operators of ai.onnx.ml 1 and 3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Kind {
+    /// `TreeEnsembleRegressor`: attributes `target_*`, `n_targets`.
+    #[default]
+    Regressor,
+    /// `TreeEnsembleClassifier`: attributes `class_*`, a target for each class label.
+    Classifier,
+}
+
+impl Kind {
+    /// The full name of an attribute that begins with `target_` or `class_`.
+    pub(crate) fn attribute(self, rest: &str) -> String {
+        let prefix = match self {
+            Kind::Regressor => "target",
+            Kind::Classifier => "class",
+        };
+        format!("{prefix}_{rest}")
+    }
+}
+
+/// The parallel arrays of the operators of ai.onnx.ml 1 and 3 as they stand in the file, types checked,
+/// nothing else.
 #[derive(Debug, Clone)]
 pub(crate) struct Attributes<'a, T: Clone = f32> {
+    pub(crate) kind: Kind,
+    /// Targets of a regressor, class labels of a classifier.
     pub(crate) n_targets: Option<i64>,
     pub(crate) aggregate: Cow<'a, str>,
     pub(crate) post_transform: Cow<'a, str>,
@@ -27,6 +51,7 @@ pub(crate) struct Attributes<'a, T: Clone = f32> {
 impl<T: Clone> Default for Attributes<'_, T> {
     fn default() -> Self {
         Attributes {
+            kind: Kind::Regressor,
             n_targets: None,
             aggregate: "SUM".into(),
             post_transform: "NONE".into(),

@@ -3,11 +3,16 @@
 
 mod attributes;
 mod build;
+mod check;
+mod five;
+mod layout;
 mod number;
 #[cfg(test)]
 mod tests;
+mod weights;
 
-pub(crate) use attributes::Attributes;
+pub(crate) use attributes::{Attributes, Kind};
+pub(crate) use five::AttributesFive;
 pub(crate) use number::Number;
 
 /// The comparison of an inner node; the walk goes to the true child when `x <mode> threshold` holds.
@@ -81,24 +86,29 @@ pub(crate) enum PostTransform {
     Probit,
 }
 
-/// What makes the scores of a classifier differ from those of a regressor.
+/// How the scores of a classifier become its outputs, one a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Classifier {
-    /// Two classes, of which only one has weights: the other's score follows from it.
-    pub(crate) binary: bool,
-    /// No weight is negative: the scores of a binary classifier are probabilities already.
-    pub(crate) weights_are_all_positive: bool,
+pub(crate) enum Classifier {
+    /// Every class has its own score.
+    PerClass,
+    /// Of two classes only the first has weights: its score decides between both.
+    Binary {
+        /// No weight is negative: the score counts as the probability of the second class, and the
+        /// first gets what is missing to 1.
+        weights_are_all_positive: bool,
+    },
 }
 
 /// A tree ensemble whose indices are all in range and whose walks all end.
 ///
-/// Invariants, established by [`Attributes::build`] and relied on by the kernels:
+/// Invariants, established by [`Attributes::build`] and [`AttributesFive::build`] and relied on by the kernels:
 /// - every child index is below `nodes.len()`, every weight range within `weights`, every set index
 ///   within `sets`;
 /// - the nodes of a tree stand together, its root first, in the order of `roots`;
 /// - the graph below each root has no cycle and no path longer than `max_depth`;
 /// - every `target` is below `n_targets`; with one target every leaf has exactly one weight;
-/// - `base_values` is empty or has `n_targets` entries (a classifier of two classes may have one);
+/// - `base_values` is empty or has `n_targets` entries; a classifier of two classes may have one,
+///   that of the first;
 /// - weights and base values are finite, thresholds and members are not NaN.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Ensemble<T = f32> {

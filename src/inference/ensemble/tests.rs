@@ -49,18 +49,18 @@ fn arrays_become_a_tree() {
 fn ids_may_be_sparse_and_trees_in_any_order() {
     let mut arrays = stump();
     arrays.nodes =
-        vec![[9, 500, 3, 70_000, 2, 0], [9, 2, 0, 0, 0, 0], [9, 70_000, 0, 0, 0, 0], [-4, 8, 0, 0, 0, 0]];
+        vec![[9, 500, 3, 70_000, 2, 0], [9, 2, 0, 0, 0, 0], [9, 70_000, 0, 0, 0, 0], [4, 8, 0, 0, 0, 0]];
     arrays.modes = vec!["BRANCH_GT", "LEAF", "LEAF", "LEAF"];
     arrays.values = vec![0.5, 0.0, 0.0, 0.0];
-    arrays.targets = vec![[-4, 8, 0], [9, 70_000, 0], [9, 2, 0]];
+    arrays.targets = vec![[4, 8, 0], [9, 70_000, 0], [9, 2, 0]];
     arrays.weights = vec![1.0, 2.0, 3.0];
     let ensemble = build(&arrays).unwrap();
     assert_eq!(ensemble.roots, [0, 3]);
     assert_eq!(ensemble.min_features, 4);
     let Node::Branch { on_true, on_false, .. } = ensemble.nodes[0] else { panic!() };
-    assert_eq!((on_true, on_false), (2, 1));
-    // Weights stand in the order of their leaves, wherever the file put them.
-    assert_eq!(ensemble.weights.iter().map(|w| w.value).collect::<Vec<_>>(), [3.0, 2.0, 1.0]);
+    // True children first, wherever the file put them; weights in the order of their leaves.
+    assert_eq!((on_true, on_false), (1, 2));
+    assert_eq!(ensemble.weights.iter().map(|w| w.value).collect::<Vec<_>>(), [2.0, 3.0, 1.0]);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn nodes_are_checked() {
     assert_refused("nodes_featureids[0]: is 4096", |a| a.nodes[0][2] = MAX_FEATURES as i64);
     assert_refused("nodes_nodeids[1]: is -7, must not be negative", |a| a.nodes[1][1] = -7);
     assert_refused("nodes_missing_value_tracks_true[1]: is 2, must be 0 or 1", |a| a.nodes[1][5] = 2);
-    assert_refused("nodes_values[0]: is NaN", |a| a.values[0] = f32::NAN);
+    assert_refused("nodes_treeids[2]: is -1, must not be negative", |a| a.nodes[2][0] = -1);
     // A leaf's feature and value mean nothing.
     let mut arrays = stump();
     arrays.nodes[1][2] = -5;
@@ -117,7 +117,6 @@ fn trees_are_checked() {
     assert_refused("nodes_nodeids[2]: repeats node 1 of tree 0", |a| a.nodes[2][1] = 1);
     assert_refused("nodes_truenodeids[0]: is 9: tree 0 has no such node", |a| a.nodes[0][3] = 9);
     assert_refused("nodes_falsenodeids[0]: is -1: tree 0", |a| a.nodes[0][4] = -1);
-    assert_refused("cannot be reached from node 0, the first of tree 0", |a| a.nodes[0][3] = 2);
     assert_refused("nodes_nodeids[0]: is its own ancestor: tree 0 has a cycle", |a| a.nodes[0][3] = 0);
     assert_refused("list each tree's nodes together", |a| {
         a.nodes.extend([[1, 0, 0, 0, 0, 0], [0, 7, 0, 0, 0, 0]]);
@@ -130,6 +129,80 @@ fn trees_are_checked() {
         a.nodes[2][3] = 1;
         a.nodes[2][4] = 0;
     });
+}
+
+#[test]
+fn nodes_that_pruning_has_cut_off_are_left_out() {
+    let mut arrays = stump();
+    arrays.nodes.extend([[0, 3, 7, 4, 1, 0], [0, 4, 0, 0, 0, 0]]);
+    arrays.modes.extend(["BRANCH_LEQ", "LEAF"]);
+    arrays.values.extend([0.0, 0.0]);
+    arrays.targets.push([0, 4, 0]);
+    arrays.weights.push(5.0);
+    assert_eq!(build(&arrays).unwrap(), build(&stump()).unwrap());
+}
+
+#[test]
+fn the_first_node_of_a_tree_is_its_root() {
+    assert_refused("nodes_nodeids[2]: cannot be reached from node 0, the first of tree 0; list", |a| {
+        a.nodes.rotate_left(1);
+        a.modes.rotate_left(1);
+    });
+    // Also where the first node is a branch below the root.
+    assert_refused("nodes_nodeids[1]: cannot be reached from node 0", |a| {
+        *a = Arrays::new(
+            1,
+            "SUM",
+            &[],
+            &[branch("BRANCH_GT", 0, 0.0, branch("BRANCH_LT", 1, 0.0, leaf(1.0), leaf(2.0)), leaf(3.0))],
+        );
+        a.nodes.swap(0, 1);
+    });
+}
+
+#[test]
+fn a_comparison_with_nan_holds_for_no_number_but_unequal() {
+    for (mode, missing, wanted) in [
+        ("BRANCH_LEQ", 0, (Mode::Lt, false)),
+        ("BRANCH_GTE", 1, (Mode::Lt, true)),
+        ("BRANCH_EQ", 1, (Mode::Lt, true)),
+        ("BRANCH_NEQ", 0, (Mode::Gte, true)),
+    ] {
+        let mut arrays = stump();
+        (arrays.modes[0], arrays.values[0], arrays.nodes[0][5]) = (mode, f32::NAN, missing);
+        let Node::Branch { mode, threshold, missing_true, .. } = build(&arrays).unwrap().nodes[0] else {
+            panic!()
+        };
+        assert_eq!(((mode, missing_true), threshold), (wanted, f32::NEG_INFINITY));
+    }
+}
+
+#[test]
+fn a_leaf_without_a_weight_counts_as_zero_where_that_is_what_it_means() {
+    let without = |aggregate: &str, value| {
+        let mut arrays = stump();
+        arrays.targets.pop();
+        arrays.weights.pop();
+        arrays.values[2] = value;
+        arrays.aggregate = aggregate.to_owned();
+        build(&arrays)
+    };
+    for aggregate in ["SUM", "AVERAGE"] {
+        assert_eq!(without(aggregate, 0.0).unwrap().weights[1], Weight { target: 0, value: 0.0 });
+    }
+    for refused in [without("SUM", 7.0), without("MIN", 0.0), without("MAX", 0.0)] {
+        assert!(refused.unwrap_err().to_string().contains("nodes_nodeids[2]: is a leaf without a weight"));
+    }
+}
+
+#[test]
+fn base_values_are_for_targets_that_every_row_meets() {
+    let trees = |low: Tree| [branch("BRANCH_LEQ", 0, 0.5, low, Tree::Leaf(vec![(0, 1.0), (1, 2.0)]))];
+    let base = |low, base: [f32; 2]| build(&Arrays::new(2, "SUM", &base, &trees(low)));
+    assert!(base(Tree::Leaf(vec![(1, 0.0), (0, 1.0)]), [1.0, 2.0]).is_ok());
+    assert!(base(leaf(1.0), [1.0, 0.0]).is_ok());
+    let message = base(leaf(1.0), [1.0, 2.0]).unwrap_err().to_string();
+    assert!(message.contains("base_values[1]: is 2, but some rows meet no weight for target 1"), "{message}");
 }
 
 #[test]
@@ -210,7 +283,7 @@ fn equality_chains_with_mixed_missing_flags_are_refused() {
 fn a_flood_of_problems_is_counted() {
     let trees: Vec<Tree> = (0..500).map(|_| branch("BRANCH_LEQ", 0, 0.0, leaf(1.0), leaf(2.0))).collect();
     let mut arrays = Arrays::new(1, "SUM", &[], &trees);
-    arrays.values.iter_mut().for_each(|v| *v = f32::NAN);
+    arrays.nodes.iter_mut().for_each(|node| node[3] = 9);
     let problems = build(&arrays).unwrap_err();
     assert_eq!((problems.listed().len(), problems.more()), (16, 484));
     assert!(problems.to_string().ends_with("and 484 more"));

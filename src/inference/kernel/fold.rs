@@ -29,17 +29,11 @@ impl<T: Number> Finish<T> {
         }
     }
 
-    /// Whether [`Finish::apply`] reads which targets have met a weight.
-    pub(super) fn needs_scored(&self) -> bool {
-        self.classifier.is_some()
-    }
-
-    /// Turns raw aggregates into outputs, in place. Both slices have one entry per target; `scored`
-    /// may hold anything if [`Finish::needs_scored`] says no.
+    /// Turns raw aggregates into outputs, in place; one entry per target.
     #[inline]
-    pub(super) fn apply(&self, scores: &mut [T], scored: &[bool]) {
+    pub(super) fn apply(&self, scores: &mut [T]) {
         if let Some(classifier) = self.classifier {
-            return transform::classify(classifier, self.post_transform, &self.base_values, scores, scored);
+            return transform::classify(classifier, self.post_transform, &self.base_values, scores);
         }
         if self.aggregate == Aggregate::Average {
             let n = T::from_f64(self.n_trees as f64);
@@ -71,7 +65,7 @@ impl<T: Number> Finish<T> {
 pub(super) struct Fold<'a, T = f32> {
     aggregate: Aggregate,
     scores: &'a mut [T],
-    /// Whether the target has met a weight yet.
+    /// For MIN and MAX: whether the target has met a weight yet.
     scored: &'a mut [bool],
 }
 
@@ -98,6 +92,6 @@ impl<'a, T: Number> Fold<'a, T> {
     }
 
     pub(super) fn finish(self, finish: &Finish<T>) {
-        finish.apply(self.scores, self.scored);
+        finish.apply(self.scores);
     }
 }

@@ -126,7 +126,7 @@ impl Packed {
             let mut sum = 0.0;
             self.walk(slots, |_, weight| sum += weight);
             *only = sum;
-            return self.finish.apply(out, &[true]);
+            return self.finish.apply(out);
         }
         let mut fold = Fold::new(self.aggregate, out, scored);
         match &self.leaves {

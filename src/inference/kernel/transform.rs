@@ -86,14 +86,27 @@ fn softmax_zero<T: Number>(scores: &mut [T]) {
     }
 }
 
-/// The scores of a classifier, one a class.
+/// The scores of a classifier, one a class. `base_values` is empty, has one value a class or, with two
+/// classes, only that of the first.
 pub(super) fn classify<T: Number>(
     classifier: Classifier,
     transform: PostTransform,
     base_values: &[T],
     scores: &mut [T],
-    scored: &[bool],
 ) {
-    let _ = (classifier, base_values, scored);
-    several(transform, scores);
+    for (score, base) in scores.iter_mut().zip(base_values) {
+        *score = *score + *base;
+    }
+    match (classifier, scores) {
+        (Classifier::Binary { weights_are_all_positive }, [first, second]) => {
+            let score = *first;
+            (*first, *second) = match transform {
+                PostTransform::Logistic => (logistic(-score), logistic(score)),
+                // No other transform takes part here, as in ONNX Runtime.
+                _ if weights_are_all_positive => (T::from(1.0) + -score, score),
+                _ => (-score, score),
+            };
+        }
+        (_, scores) => regression(transform, scores),
+    }
 }

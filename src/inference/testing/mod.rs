@@ -5,7 +5,7 @@ mod onnx;
 
 use proptest::prelude::*;
 
-use super::ensemble::{Attributes, Ensemble};
+use super::ensemble::{Attributes, Ensemble, Kind};
 use super::error::Problems;
 #[cfg(feature = "onnx")]
 pub(super) use onnx::*;
@@ -110,6 +110,7 @@ impl Arrays {
         let [trees, nodes, features, yes, no, missing]: [Vec<i64>; 6] = std::array::from_fn(column);
         let [leaf_trees, leaves, targets]: [Vec<i64>; 3] = std::array::from_fn(target);
         let attributes = Attributes {
+            kind: Kind::Regressor,
             n_targets: Some(self.n_targets),
             aggregate: (&*self.aggregate).into(),
             post_transform: (&*self.post_transform).into(),
@@ -209,7 +210,11 @@ pub(super) fn ensemble(modes: &'static [&'static str]) -> impl Strategy<Value = 
         let base = prop_oneof![Just(vec![]), prop::collection::vec(weight(), targets)];
         (Just(targets), aggregate, base, prop::collection::vec(tree, 1..30)).prop_filter_map(
             "at least one weight",
-            |(targets, aggregate, base, trees)| {
+            |(targets, aggregate, base, mut trees)| {
+                if targets > 1 && !base.is_empty() {
+                    // Base values are for targets that every row meets a weight for.
+                    trees.push(Tree::Leaf((0..targets).map(|target| (target, 0.5)).collect()));
+                }
                 let arrays = Arrays::new(targets, aggregate, &base, &trees);
                 (!arrays.weights.is_empty()).then_some((arrays, trees))
             },
