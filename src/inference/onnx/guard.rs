@@ -14,7 +14,8 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoPr
 
 use super::super::error::Problems;
 use super::super::limits::{MAX_OPERATORS, MAX_RANK};
-use super::operators::{SCALER, TREE_ENSEMBLE, describe};
+use super::operators::{SCALER, describe};
+use super::trees::TREE_ENSEMBLE;
 
 /// Operators of the default domain that regressors on feature vectors are built of. What is not
 /// listed is refused by name: an operator that makes large tensors of small ones, or that reads

@@ -13,7 +13,8 @@ use super::super::error::{ModelError, Problems};
 use super::super::info::{EnsembleInfo, ModelInfo, Path};
 use super::super::kernel::Kernel;
 use super::super::limits::{MAX_FEATURES, MAX_MODEL_BYTES, MAX_OUTPUTS, MAX_ROW_ELEMENTS};
-use super::operators::{TreeEnsemble, framework};
+use super::operators::framework;
+use super::trees::TreeEnsemble;
 use super::{guard, prescan};
 
 /// A model ready to run.

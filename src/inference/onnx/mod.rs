@@ -7,5 +7,6 @@ mod operators;
 mod prescan;
 #[cfg(test)]
 mod tests;
+mod trees;
 
 pub(super) use load::{Loaded, Runnable, load, panic_text};

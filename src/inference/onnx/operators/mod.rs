@@ -1,4 +1,4 @@
-//! Operators tract does not have: `TreeEnsembleRegressor` and `Scaler` of ai.onnx.ml.
+//! Operators tract does not have, but for the tree ensembles: `Scaler` of ai.onnx.ml.
 
 // tract's way of writing operators: its prelude of some forty names, and rules that index inputs and
 // outputs whose number has been checked in the line before.
@@ -12,19 +12,16 @@ use tract_onnx::tract_core::ops;
 use tract_onnx::tract_hir::internal::*;
 use tract_onnx::tract_hir::ops::logic::wire_with_rank_broadcast;
 
-use crate::inference::ensemble::Attributes;
+use super::trees;
 use crate::inference::error::Problems;
-use crate::inference::kernel::Kernel;
 
-/// Operator name of the tree ensemble.
-pub(super) const TREE_ENSEMBLE: &str = "TreeEnsembleRegressor";
 /// Operator name of the feature scaler.
 pub(super) const SCALER: &str = "Scaler";
 
 /// tract with the operators of this module.
 pub(super) fn framework() -> tract_onnx::Onnx {
     let mut onnx = tract_onnx::onnx();
-    onnx.op_register.insert(TREE_ENSEMBLE, tree_ensemble);
+    trees::register(&mut onnx);
     onnx.op_register.insert(SCALER, scaler);
     onnx
 }
@@ -34,121 +31,6 @@ pub(super) fn describe(node: &NodeProto) -> String {
     let name = if node.name.is_empty() { node.output.first() } else { Some(&node.name) };
     let name: String = name.map(String::as_str).unwrap_or_default().chars().take(80).collect();
     format!("node `{name}` ({})", node.op_type.chars().take(80).collect::<String>())
-}
-
-fn tree_ensemble(_: &ParsingContext, node: &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
-    // Problems travel as the error itself, so that the loader gets them back unflattened.
-    let ensemble = Attributes::read(node)
-        .and_then(|attributes| attributes.build())
-        .map_err(|problems| problems.within(&describe(node)))?;
-    let place = describe(node);
-    Ok((expand(TreeEnsemble { kernel: Arc::new(Kernel::new(ensemble)), place }), vec![]))
-}
-
-/// The operator, before and after translation: rows of features to rows of targets.
-#[derive(Debug, Clone)]
-pub(super) struct TreeEnsemble {
-    pub(super) kernel: Arc<Kernel>,
-    place: String,
-}
-
-// tract compares operators to merge equal nodes. Two ensembles are equal if they are the same one;
-// comparing tables of a million nodes would cost more than it could save.
-impl PartialEq for TreeEnsemble {
-    fn eq(&self, other: &TreeEnsemble) -> bool {
-        Arc::ptr_eq(&self.kernel, &other.kernel)
-    }
-}
-impl Eq for TreeEnsemble {}
-
-impl TreeEnsemble {
-    /// The number of features must be known, and enough.
-    fn check_features(&self, dims: &[TDim]) -> TractResult<()> {
-        let refuse = |reason: String| {
-            let mut problems = Problems::default();
-            problems.push(self.place.clone(), reason);
-            problems
-        };
-        let [_, features] = dims else {
-            return Err(refuse(format!("its input has {} axes where two are expected", dims.len())).into());
-        };
-        let found =
-            features.to_usize().map_err(|_| refuse("its number of features is not fixed".to_owned()))?;
-        if found < self.kernel.min_features() {
-            let wanted = self.kernel.min_features() - 1;
-            let reason = format!("nodes_featureids reach up to {wanted}, its input has {found} features");
-            return Err(refuse(reason).into());
-        }
-        Ok(())
-    }
-}
-
-impl Expansion for TreeEnsemble {
-    fn name(&self) -> StaticName {
-        TREE_ENSEMBLE.into()
-    }
-
-    fn rules<'r, 'p: 'r, 's: 'r>(
-        &'s self,
-        s: &mut Solver<'r>,
-        inputs: &'p [TensorProxy],
-        outputs: &'p [TensorProxy],
-    ) -> InferenceResult {
-        check_input_arity(inputs, 1)?;
-        check_output_arity(outputs, 1)?;
-        s.equals(&inputs[0].rank, 2)?;
-        s.equals(&outputs[0].datum_type, f32::datum_type())?;
-        s.equals(&outputs[0].rank, 2)?;
-        s.equals(&outputs[0].shape[0], &inputs[0].shape[0])?;
-        s.equals(&outputs[0].shape[1], self.kernel.n_targets().to_dim())
-    }
-
-    fn wire(&self, prefix: &str, model: &mut TypedModel, inputs: &[OutletId]) -> TractResult<TVec<OutletId>> {
-        let Some(input) = inputs.first() else { bail!("{} has no input", self.place) };
-        self.check_features(&model.outlet_fact(*input)?.shape)?;
-        let mut input = *input;
-        if model.outlet_fact(input)?.datum_type != f32::datum_type() {
-            let cast = ops::cast::cast(f32::datum_type());
-            input = model.wire_node(format!("{prefix}.to_f32"), cast, &[input])?[0];
-        }
-        model.wire_node(prefix, self.clone(), &[input])
-    }
-}
-
-impl Op for TreeEnsemble {
-    fn name(&self) -> StaticName {
-        TREE_ENSEMBLE.into()
-    }
-
-    op_as_typed_op!();
-}
-
-impl EvalOp for TreeEnsemble {
-    op_out_of_plan!();
-
-    fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        let input = args_1!(inputs);
-        let &[rows, features] = input.shape() else { bail!("{}: rank {}", self.place, input.rank()) };
-        let values = input.try_as_plain_ram()?;
-        let values = values.as_slice::<f32>()?;
-        let targets = self.kernel.n_targets();
-        let mut outputs = vec![0_f32; rows * targets];
-        let mut scratch = self.kernel.scratch();
-        for (row, out) in values.chunks_exact(features.max(1)).zip(outputs.chunks_exact_mut(targets)) {
-            self.kernel.predict(row, out, &mut scratch);
-        }
-        Ok(tvec!(Tensor::from_shape(&[rows, targets], &outputs)?.into_tvalue()))
-    }
-}
-
-impl TypedOp for TreeEnsemble {
-    fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        let Some(input) = inputs.first() else { bail!("{} has no input", self.place) };
-        self.check_features(&input.shape)?;
-        Ok(tvec!(f32::fact([input.shape[0].clone(), self.kernel.n_targets().to_dim()])))
-    }
-
-    as_op!();
 }
 
 fn scaler(_: &ParsingContext, node: &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
