@@ -14,6 +14,7 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoPr
 
 use super::super::error::Problems;
 use super::super::limits::{MAX_OPERATORS, MAX_RANK};
+use super::arguments;
 use super::operators::{SCALER, describe};
 use super::trees::TREE_ENSEMBLE;
 
@@ -218,6 +219,7 @@ fn check_operator(node: &NodeProto, place: &str, problems: &mut Problems) {
             ),
         );
     }
+    arguments::check(node, place, problems);
     for attribute in &node.attribute {
         for tensor in attribute.t.iter().chain(&attribute.tensors) {
             check_tensor(tensor, &format!("{place}: {}", clip(&attribute.name)), problems);

@@ -1,5 +1,6 @@
 //! From ONNX bytes to something that can be evaluated.
 
+mod arguments;
 mod attributes;
 mod guard;
 mod load;

@@ -241,6 +241,18 @@ fn broadcasting_cannot_ask_for_terabytes() {
 }
 
 #[test]
+fn a_transposition_is_a_permutation() {
+    for perm in [&[1_i64, 1][..], &[0, 2], &[-1, 0], &[0, i64::MIN], &[9; 9]] {
+        let back = node("Transpose", &["t"], "Y", vec![ints("perm", [1, 0])]);
+        let spoilt = node("Transpose", &["X"], "t", vec![ints("perm", perm.iter().copied())]);
+        assert_refused(&model(2, vec![], vec![spoilt, back]), "node `make t` (Transpose): perm [");
+    }
+    let swap = |from: &str, to: &str| node("Transpose", &[from], to, vec![ints("perm", [1, 0])]);
+    let twice = model(2, vec![], vec![swap("X", "t"), swap("t", "Y")]);
+    Model::from_onnx("m.onnx", &bytes(&twice), 2).unwrap();
+}
+
+#[test]
 fn recorded_shapes_are_not_trusted() {
     // An expression nested deep enough to exhaust the stack of a recursive parser.
     let mut model = stump_model();
