@@ -13,7 +13,7 @@
 //! This layer knows bytes and numbers only: no files, no clock, no names of sensors.
 
 // Without the feature `onnx` nothing fills the ensembles and calls the kernels but their tests.
-#[cfg_attr(not(feature = "onnx"), allow(dead_code))]
+#[cfg_attr(not(feature = "onnx"), allow(dead_code, unused_imports))]
 mod ensemble;
 #[cfg_attr(not(feature = "onnx"), allow(dead_code))]
 mod error;

@@ -140,6 +140,35 @@ impl<T> Ensemble<T> {
     }
 }
 
+impl Ensemble {
+    /// The same ensemble for double inputs: every number keeps its value, sums become exacter.
+    pub(crate) fn widen(&self) -> Ensemble<f64> {
+        let node = |node: &Node| match *node {
+            Node::Leaf { first, count } => Node::Leaf { first, count },
+            Node::Branch { mode, feature, threshold, missing_true, on_true, on_false } => {
+                let threshold = f64::from(threshold);
+                Node::Branch { mode, feature, threshold, missing_true, on_true, on_false }
+            }
+        };
+        let weight = |weight: &Weight| Weight { target: weight.target, value: f64::from(weight.value) };
+        Ensemble {
+            nodes: self.nodes.iter().map(node).collect(),
+            roots: self.roots.clone(),
+            weights: self.weights.iter().map(weight).collect(),
+            sets: self.sets.iter().map(|set| set.iter().copied().map(f64::from).collect()).collect(),
+            n_targets: self.n_targets,
+            aggregate: self.aggregate,
+            base_values: self.base_values.iter().copied().map(f64::from).collect(),
+            post_transform: self.post_transform,
+            classifier: self.classifier,
+            shared: self.shared,
+            depths: self.depths.clone(),
+            max_leaves: self.max_leaves,
+            min_features: self.min_features,
+        }
+    }
+}
+
 /// An ensemble in the precision its model was exported in.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum AnyEnsemble {

@@ -15,8 +15,9 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoPr
 use super::super::error::Problems;
 use super::super::limits::{MAX_OPERATORS, MAX_RANK};
 use super::arguments;
+use super::interface;
 use super::operators::{SCALER, describe};
-use super::trees::TREE_ENSEMBLE;
+use super::trees::{CLASSIFIER, FIVE, REGRESSOR};
 
 /// Operators of the default domain that regressors on feature vectors are built of. What is not
 /// listed is refused by name: an operator that makes large tensors of small ones, or that reads
@@ -72,7 +73,7 @@ const OPERATORS: &[&str] = &[
 ];
 
 /// The same for ai.onnx.ml.
-const ML_OPERATORS: &[&str] = &[TREE_ENSEMBLE, SCALER, "LinearRegressor", "Normalizer"];
+const ML_OPERATORS: &[&str] = &[REGRESSOR, CLASSIFIER, FIVE, SCALER, "LinearRegressor", "Normalizer"];
 
 /// Operators that may be given constants only: tract evaluates those while it loads, and these cannot
 /// make a result larger than their input.
@@ -90,20 +91,22 @@ pub(super) fn check(model: &mut ModelProto, n_features: usize) -> Result<(), Pro
         check_tensor(tensor, &format!("initializer `{}`", clip(&tensor.name)), &mut problems);
     }
     check_interface(graph, n_features, &mut problems);
+    interface::reduce(graph, &mut problems);
     check_nodes(graph, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
     }
+    interface::feed_with_floats(graph);
     strip(model);
     Ok(())
 }
 
 /// Names from the file, at a length that suits a log line.
-fn clip(name: &str) -> String {
+pub(super) fn clip(name: &str) -> String {
     name.chars().take(80).collect()
 }
 
-/// One input of `[rows, n_features]` floats, one output.
+/// One input of `[rows, n_features]` floats or doubles.
 fn check_interface(graph: &GraphProto, n_features: usize, problems: &mut Problems) {
     let given = |input: &&ValueInfoProto| graph.initializer.iter().all(|t| t.name != input.name);
     let inputs: Vec<&ValueInfoProto> = graph.input.iter().filter(given).collect();
@@ -124,9 +127,12 @@ fn check_interface(graph: &GraphProto, n_features: usize, problems: &mut Problem
         problems.push(place, "is not a tensor; sequences and maps are not supported");
         return;
     };
-    if tensor.elem_type != DataType::Float as i32 {
+    if ![DataType::Float as i32, DataType::Double as i32].contains(&tensor.elem_type) {
         let found = DataType::try_from(tensor.elem_type).map_or("unknown", |t| t.as_str_name());
-        problems.push(place.clone(), format!("holds {found} values; export the model with FLOAT input"));
+        problems.push(
+            place.clone(),
+            format!("holds {found} values; export the model with FLOAT or DOUBLE input"),
+        );
     }
     let dims = tensor.shape.as_ref().map(|shape| shape.dim.as_slice());
     match dims {
@@ -143,13 +149,6 @@ fn check_interface(graph: &GraphProto, n_features: usize, problems: &mut Problem
         Some(dims) => {
             problems.push(place, format!("has {} axes; [rows, features] is expected", dims.len()));
         }
-    }
-    if graph.output.len() != 1 {
-        let names: Vec<String> = graph.output.iter().map(|o| clip(&o.name)).take(8).collect();
-        problems.push(
-            "graph outputs",
-            format!("there are {} ({}); exactly one is expected", graph.output.len(), names.join(", ")),
-        );
     }
 }
 
@@ -242,11 +241,13 @@ fn check_tensor(tensor: &TensorProto, place: &str, problems: &mut Problems) {
         Ok(DataType::Double) => (8, tensor.double_data.len()),
         Ok(DataType::Int32) => (4, tensor.int32_data.len()),
         Ok(DataType::Int64) => (8, tensor.int64_data.len()),
-        Ok(DataType::Bool) => (1, tensor.int32_data.len()),
+        Ok(DataType::Bool | DataType::Uint8) => (1, tensor.int32_data.len()),
         other => {
             let found = other.map_or("unknown", |t| t.as_str_name());
-            problems
-                .push(place, format!("has type {found}; FLOAT, DOUBLE, INT32, INT64 and BOOL are supported"));
+            problems.push(
+                place,
+                format!("has type {found}; FLOAT, DOUBLE, INT32, INT64, UINT8 and BOOL are supported"),
+            );
             return;
         }
     };

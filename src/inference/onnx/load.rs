@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::{Framework, TypedSimplePlan};
+use tract_onnx::tract_core::ops::cast::{Cast, cast};
 use tract_onnx::tract_hir::internal::{
-    Datum, DatumExt, DimLike, InferenceModelExt, Symbol, SymbolValues, ToDim, TractError, TypedModel,
+    Datum, DatumExt, DimLike, InferenceModelExt, OutletId, SpecialOps, Symbol, SymbolValues, ToDim,
+    TractError, TractResult, TypedModel,
 };
 
 use super::super::error::{ModelError, Problems};
@@ -71,7 +73,8 @@ fn load_guarded(name: &str, bytes: &[u8], n_features: usize) -> Result<Loaded, M
     let rows = model.symbols.sym("rows");
     let fact = f32::fact([rows.to_dim(), n_features.to_dim()]);
     model.set_input_fact(0, fact.into()).map_err(refuse)?;
-    let typed = model.into_typed().map_err(refuse)?;
+    let mut typed = model.into_typed().map_err(refuse)?;
+    narrow_output(&mut typed).map_err(refuse)?;
     check_sizes(&typed, &rows).map_err(|p| ModelError::Refused { model: name.to_owned(), problems: p })?;
     let outputs =
         output_columns(&typed, &rows).map_err(|reason| ModelError::refused(name, "graph outputs", reason))?;
@@ -127,6 +130,18 @@ fn check_sizes(model: &TypedModel, rows: &Symbol) -> Result<(), Problems> {
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
+/// Doubles are given out as floats, like everything the layers to the right see.
+fn narrow_output(model: &mut TypedModel) -> TractResult<()> {
+    if let &[output] = model.output_outlets()?
+        && model.outlet_fact(output)?.datum_type == f64::datum_type()
+    {
+        let name = format!("{}.to_f32", model.node(output.node).name);
+        let narrow = model.wire_node(name, cast(f32::datum_type()), &[output])?;
+        model.select_output_outlets(&narrow)?;
+    }
+    Ok(())
+}
+
 /// Outputs of a row, from the shape `[rows, outputs]` or `[rows]`.
 fn output_columns(model: &TypedModel, rows: &Symbol) -> Result<usize, String> {
     let &[output] = model.output_outlets().map_err(|e| format!("{e:#}"))? else {
@@ -150,13 +165,28 @@ fn output_columns(model: &TypedModel, rows: &Symbol) -> Result<usize, String> {
     }
 }
 
-/// The kernel, if the graph is nothing but a tree ensemble on the input.
+/// The kernel, if the graph is nothing but a tree ensemble on the input. Casts between the two
+/// precisions around it are what the kernel does by itself: from the rows' single precision to its own
+/// and back.
 fn lone_ensemble(model: &TypedModel) -> Option<Arc<Kernel>> {
     let &[input] = model.input_outlets().ok()? else { return None };
     let &[output] = model.output_outlets().ok()? else { return None };
-    let node = model.nodes().get(output.node)?;
+    let node = model.nodes().get(before_casts(model, output)?.node)?;
     let op = node.op_as::<TreeEnsemble>()?;
-    (node.inputs.as_slice() == [input]).then(|| Arc::clone(&op.kernel))
+    let &[rows] = node.inputs.as_slice() else { return None };
+    (before_casts(model, rows)? == input).then(|| Arc::clone(&op.kernel))
+}
+
+/// The value that casts to single or double precision end in.
+fn before_casts(model: &TypedModel, outlet: OutletId) -> Option<OutletId> {
+    let mut at = outlet;
+    loop {
+        let node = model.nodes().get(at.node)?;
+        match (node.op_as::<Cast>(), node.inputs.as_slice()) {
+            (Some(cast), &[input]) if [f32::datum_type(), f64::datum_type()].contains(&cast.to) => at = input,
+            _ => return Some(at),
+        }
+    }
 }
 
 fn describe(

@@ -3,6 +3,7 @@
 mod arguments;
 mod attributes;
 mod guard;
+mod interface;
 mod load;
 mod operators;
 mod prescan;

@@ -11,7 +11,7 @@ use tract_onnx::pb::{
 };
 
 use super::super::Model;
-use super::super::ensemble::Attributes;
+use super::super::ensemble::{Attributes, Kind};
 use super::super::limits::{MAX_MESSAGES, MAX_MODEL_BYTES};
 use super::super::testing::*;
 
@@ -159,11 +159,11 @@ fn the_interface_is_one_float_matrix_to_one() {
         "input `X`: has 5 features, the bundle declares 2",
     );
     assert_spoilt(stump_model(), |g| g.input[0] = value("X", &[2]), "has 1 axes; [rows, features]");
-    let double = |g: &mut GraphProto| {
+    let integer = |g: &mut GraphProto| {
         let Some(TensorType(t)) = g.input[0].r#type.as_mut().unwrap().value.as_mut() else { panic!() };
-        t.elem_type = DataType::Double as i32;
+        t.elem_type = DataType::Int64 as i32;
     };
-    assert_spoilt(stump_model(), double, "holds DOUBLE values; export the model with FLOAT input");
+    assert_spoilt(stump_model(), integer, "holds INT64 values; export the model with FLOAT or DOUBLE input");
     assert_spoilt(stump_model(), |g| g.output[0] = value("Q", &[]), "output `Q`: is made by no operator");
 }
 
@@ -354,7 +354,9 @@ fn attributes_are_type_checked() {
         node.attribute.push(extra);
         node
     };
-    let message = |extra| Attributes::read(&node(extra)).expect_err("must be refused").to_string();
+    let message = |extra| {
+        Attributes::<f32>::read(&node(extra), Kind::Regressor).expect_err("must be refused").to_string()
+    };
     assert!(message(int("base_values", 1)).contains("base_values: has type INT where FLOATS is expected"));
     assert!(message(string("colour", "red")).contains("colour: is not an attribute"));
     assert!(message(int("n_targets", 1)).contains("n_targets: is given twice"));
@@ -364,9 +366,9 @@ fn attributes_are_type_checked() {
         message(tensor_attribute("nodes_values_as_tensor", values.clone()))
             .contains("nodes_values: nodes_values_as_tensor is given as well")
     );
-    let mut double = values;
-    double.data_type = 11;
-    assert!(message(tensor_attribute("base_values_as_tensor", double)).contains("holds DOUBLE values"));
+    let mut half = values;
+    half.data_type = 10;
+    assert!(message(tensor_attribute("base_values_as_tensor", half)).contains("holds FLOAT16 values"));
 }
 
 #[test]
@@ -377,9 +379,17 @@ fn float_tensors_stand_for_arrays() {
     raw.raw_data = [1.0_f32, 2.0].iter().flat_map(|v| v.to_le_bytes()).collect();
     node.attribute.push(tensor_attribute("nodes_values_as_tensor", tensor("", &[3], &[0.5, 0.0, 0.0])));
     node.attribute.push(tensor_attribute("target_weights_as_tensor", raw.clone()));
-    assert_eq!(Attributes::read(&node).unwrap().build().unwrap(), stump().build().unwrap());
+    assert_eq!(
+        Attributes::<f32>::read(&node, Kind::Regressor).unwrap().build().unwrap(),
+        stump().build().unwrap()
+    );
     node.attribute.pop();
     raw.raw_data.pop();
     node.attribute.push(tensor_attribute("target_weights_as_tensor", raw));
-    assert!(Attributes::read(&node).unwrap_err().to_string().contains("raw_data has 7 bytes"));
+    assert!(
+        Attributes::<f32>::read(&node, Kind::Regressor)
+            .unwrap_err()
+            .to_string()
+            .contains("raw_data has 7 bytes")
+    );
 }
