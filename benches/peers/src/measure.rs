@@ -1,0 +1,222 @@
+//! Checks that all competitors agree, then times them in turns.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use crate::Error;
+use crate::competitor::{Agreement, Competitor, Runner, TOLERANCE, Task};
+use crate::data::{Rows, Setup, Suite};
+use crate::ours::{self, Spin};
+use crate::python::{self, Python};
+
+/// In tables: [`Spin`] as long as cooltwin takes for the same task.
+pub const SPIN: &str = "spin as long";
+
+/// A size of batches and how it is measured.
+#[derive(Clone, Copy)]
+pub struct Size {
+    /// Rows a call.
+    pub batch: usize,
+    /// Timed calls of each competitor and model in one round.
+    pub calls: usize,
+    /// Calls before them that are not timed: the caches hold what the one before has left.
+    pub warm_up: usize,
+    /// Rounds, at one for the shortest run.
+    pub rounds: usize,
+}
+
+/// One round of the longest takes about a tenth of a second.
+pub const SIZES: [Size; 3] = [
+    Size { batch: 1, calls: 256, warm_up: 16, rounds: 40 },
+    Size { batch: 64, calls: 8, warm_up: 2, rounds: 25 },
+    Size { batch: 1024, calls: 2, warm_up: 1, rounds: 12 },
+];
+
+/// Rows of the largest batch.
+pub const LONGEST_STRETCH: usize = 1024;
+
+/// Times of one competitor at one task, nanoseconds a call.
+pub struct Series {
+    /// The competitor.
+    pub competitor: &'static str,
+    /// Place of the model in its suite; none is all of them.
+    pub model: Option<usize>,
+    /// Rows a call.
+    pub batch: usize,
+    times: Vec<u32>,
+}
+
+impl Series {
+    /// The time a row below which the given share of calls stays, in nanoseconds.
+    pub fn quantile(&self, share: f64) -> f64 {
+        let place = ((self.times.len() - 1) as f64 * share).round() as usize;
+        f64::from(self.times[place]) / self.batch as f64
+    }
+
+    /// Number of timed calls.
+    pub fn calls(&self) -> usize {
+        self.times.len()
+    }
+}
+
+/// The tasks of a suite: each model, then all.
+pub fn tasks<'a>(setup: &Setup, suite: &'a Suite, batch: usize) -> Vec<Task<'a>> {
+    let models = (0..suite.models.len()).map(Some).chain([None]);
+    models.map(|model| Task { suite, model, batch, features: setup.features }).collect()
+}
+
+/// Compares the outputs of all competitors for all rows, one by one and in a batch.
+///
+/// A competitor that cannot be made goes to the list of the missing; one that gives other numbers is an error.
+pub fn verify(
+    competitors: &[Competitor],
+    task: &Task<'_>,
+    rows: &Rows,
+    missing: &mut Vec<(String, String)>,
+) -> Result<Vec<String>, Error> {
+    let mut lines = Vec::new();
+    let models = task.models().len();
+    let predict = |runner: &mut dyn Runner| -> Result<Vec<f64>, Error> {
+        let mut all = Vec::with_capacity(rows.len() * models);
+        for start in (0..rows.len() / task.batch * task.batch).step_by(task.batch) {
+            runner.run(rows.stretch(start, task.batch))?;
+            let outputs = (0..task.batch).flat_map(|row| (0..models).map(move |model| (row, model)));
+            all.extend(outputs.map(|(row, model)| runner.output(row, model)));
+        }
+        Ok(all)
+    };
+    let mut expected: Option<Vec<f64>> = None;
+    for competitor in competitors.iter().filter(|competitor| competitor.agreement != Agreement::None) {
+        let mut runner = match (competitor.make)(task) {
+            Ok(runner) => runner,
+            Err(error) => {
+                missing.push((competitor.name.to_owned(), error.to_string()));
+                continue;
+            }
+        };
+        let found = predict(runner.as_mut())?;
+        // cooltwin comes first.
+        let expected = expected.get_or_insert_with(|| found.clone());
+        let worst = worst_difference(expected, &found);
+        let differing = expected.iter().zip(&found).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
+        let allowed = if competitor.agreement == Agreement::Exact { 0.0 } else { TOLERANCE };
+        let (what, suite, batch) = (competitor.name, &task.suite.name, task.batch);
+        let line = format!(
+            "{suite}, batches of {batch}: {what}: {differing} of {} differ, by {worst:e} at most",
+            found.len()
+        );
+        if worst > allowed || (allowed == 0.0 && differing > 0) || worst.is_nan() {
+            return Err(format!("the predictions differ. {line}").into());
+        }
+        lines.push(line);
+    }
+    Ok(lines)
+}
+
+fn worst_difference(expected: &[f64], found: &[f64]) -> f64 {
+    let differences = expected.iter().zip(found).map(|(a, b)| (a - b).abs() / a.abs().max(1.0));
+    // A NaN anywhere must show.
+    differences.fold(
+        0.0,
+        |worst, difference| if difference > worst || difference.is_nan() { difference } else { worst },
+    )
+}
+
+/// Times all competitors at all tasks of a suite. Each round goes through the tasks, each task through the
+/// competitors, which all read the same rows; who begins changes from round to round.
+pub fn measure(
+    competitors: &[Competitor],
+    tasks: &[Task<'_>],
+    size: Size,
+    rows: &Rows,
+    mut python: Option<&mut Python>,
+) -> Result<Vec<Series>, Error> {
+    let mut lanes =
+        tasks.iter().map(|task| lanes(competitors, task, size, rows)).collect::<Result<Vec<_>, Error>>()?;
+    let suite = &tasks[0].suite.name;
+    let mut from_python: Vec<Series> = tasks.iter().map(|task| series(python::NAME, task)).collect();
+    for round in 0..size.rounds {
+        let start = round * size.calls * size.batch;
+        for lanes in &mut lanes {
+            let count = lanes.len();
+            for place in 0..count {
+                let (series, runner) = &mut lanes[(place + round) % count];
+                pass(runner.as_mut(), size, rows, start, &mut series.times)?;
+            }
+        }
+        if let Some(python) = &mut python {
+            for (series, times) in
+                from_python.iter_mut().zip(python.turn(suite, size.batch, start, size.calls)?)
+            {
+                series.times.extend(times);
+            }
+        }
+    }
+    let measured = lanes.into_iter().flatten().map(|(series, _)| series);
+    let mut all: Vec<Series> =
+        measured.chain(from_python).filter(|series| !series.times.is_empty()).collect();
+    for series in &mut all {
+        series.times.sort_unstable();
+    }
+    Ok(all)
+}
+
+type Lane = (Series, Box<dyn Runner>);
+
+fn series(competitor: &'static str, task: &Task<'_>) -> Series {
+    Series { competitor, model: task.model, batch: task.batch, times: Vec::new() }
+}
+
+/// Everybody at one task, with a spin of cooltwin's length for single rows.
+fn lanes(competitors: &[Competitor], task: &Task<'_>, size: Size, rows: &Rows) -> Result<Vec<Lane>, Error> {
+    let mut lanes: Vec<Lane> = Vec::new();
+    for competitor in competitors {
+        lanes.push((series(competitor.name, task), (competitor.make)(task)?));
+    }
+    let ours = lanes.iter_mut().find(|(series, _)| series.competitor == ours::NAME);
+    if let (1, Some((_, runner))) = (size.batch, ours) {
+        let spin = spin_as_long_as(runner.as_mut(), size, rows)?;
+        lanes.push((series(SPIN, task), Box::new(spin)));
+    }
+    Ok(lanes)
+}
+
+/// Medians of a few passes in turns, of which the quickest counts: neighbours only ever make it slower.
+fn spin_as_long_as(runner: &mut dyn Runner, size: Size, rows: &Rows) -> Result<Spin, Error> {
+    const TURNS: u32 = 10_000;
+    const REPEATS: usize = 10;
+    let mut quickest = [f64::INFINITY; 3];
+    for repeat in 0..REPEATS {
+        let candidates: [&mut dyn Runner; 3] = [&mut Spin { turns: 0 }, &mut Spin { turns: TURNS }, runner];
+        for (quickest, runner) in quickest.iter_mut().zip(candidates) {
+            let mut times = Vec::new();
+            pass(runner, size, rows, repeat * size.calls, &mut times)?;
+            times.sort_unstable();
+            *quickest = quickest.min(f64::from(times[times.len() / 2]));
+        }
+    }
+    let [empty, spin, runner] = quickest;
+    Ok(Spin { turns: ((runner - empty) / (spin - empty) * f64::from(TURNS)).max(0.0) as u32 })
+}
+
+fn pass(
+    runner: &mut dyn Runner,
+    size: Size,
+    rows: &Rows,
+    start: usize,
+    times: &mut Vec<u32>,
+) -> Result<(), Error> {
+    // Counted from a round earlier, so that the rows before `start` exist.
+    let before = start + rows.len() * size.warm_up - size.warm_up * size.batch;
+    for call in 0..size.warm_up {
+        runner.run(rows.stretch(before + call * size.batch, size.batch))?;
+    }
+    for call in 0..size.calls {
+        let rows = rows.stretch(start + call * size.batch, size.batch);
+        let begin = Instant::now();
+        runner.run(black_box(rows))?;
+        let end = Instant::now();
+        times.push(u32::try_from((end - begin).as_nanos()).unwrap_or(u32::MAX));
+    }
+    Ok(())
+}

@@ -1,0 +1,301 @@
+//! What was found, as Markdown or as JSON, and whether the promises hold.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::thread::available_parallelism;
+
+use serde::Serialize;
+
+use crate::Error;
+use crate::counts::Count;
+use crate::data::{Rows, Setup, Suite};
+use crate::measure::{SPIN, Series, tasks};
+use crate::{ort, ours, python};
+
+/// What ONNX Runtime took on the machine that the promised times were stated for, all three targets, microseconds.
+const STATED_ORT_US: f64 = 33.0;
+
+/// Everything a run has found.
+#[derive(Serialize)]
+pub struct Report {
+    machine: BTreeMap<&'static str, String>,
+    versions: BTreeMap<String, String>,
+    rows: String,
+    models: Vec<String>,
+    /// Who did not take part, and why.
+    pub missing: Vec<(String, String)>,
+    /// Who took part, and how.
+    pub competitors: Vec<String>,
+    /// How far predictions agree.
+    pub agreement: Vec<String>,
+    /// Times.
+    pub tables: Vec<Table>,
+    /// Instructions.
+    pub counts: Vec<Count>,
+    /// Promises.
+    pub bars: Vec<Bar>,
+}
+
+/// Times of one suite and size of batches.
+#[derive(Serialize)]
+pub struct Table {
+    suite: String,
+    batch: usize,
+    columns: Vec<String>,
+    lines: Vec<Line>,
+}
+
+/// Times of one competitor, nanoseconds a row, in the order of the columns.
+#[derive(Serialize)]
+struct Line {
+    competitor: &'static str,
+    calls: usize,
+    p50: Vec<f64>,
+    p95: Vec<f64>,
+    p99: Vec<f64>,
+    /// To cooltwin's medians.
+    ratio: Vec<f64>,
+}
+
+/// One promise.
+#[derive(Serialize)]
+pub struct Bar {
+    suite: String,
+    what: String,
+    promised: String,
+    measured: String,
+    /// Whether it is kept.
+    pub holds: bool,
+}
+
+impl Table {
+    /// Sorts the series into lines.
+    pub fn new(suite: &Suite, batch: usize, series: &[Series]) -> Table {
+        let columns: Vec<Option<usize>> = (0..suite.models.len()).map(Some).chain([None]).collect();
+        let mut names: Vec<&'static str> = Vec::new();
+        for one in series {
+            if !names.contains(&one.competitor) {
+                names.push(one.competitor);
+            }
+        }
+        let of = |name: &str, share: f64| -> Vec<f64> {
+            let find =
+                |model: &Option<usize>| series.iter().find(|s| s.competitor == name && s.model == *model);
+            columns
+                .iter()
+                .map(|model| find(model).map_or(f64::NAN, |series| series.quantile(share)))
+                .collect()
+        };
+        let ours = of(ours::NAME, 0.5);
+        let line = |name: &'static str| {
+            let p50 = of(name, 0.5);
+            let ratio = p50.iter().zip(&ours).map(|(theirs, ours)| theirs / ours).collect();
+            let calls = series.iter().find(|series| series.competitor == name).map_or(0, Series::calls);
+            Line { competitor: name, calls, p50, p95: of(name, 0.95), p99: of(name, 0.99), ratio }
+        };
+        let lines = names.into_iter().map(line).collect();
+        let labels = suite.models.iter().map(|model| model.name.clone()).chain(["all three".to_owned()]);
+        Table { suite: suite.name.clone(), batch, columns: labels.collect(), lines }
+    }
+
+    fn line(&self, competitor: &str) -> Option<&Line> {
+        self.lines.iter().find(|line| line.competitor == competitor)
+    }
+
+    /// Of all models together: p50 and p99 of a competitor.
+    fn all(&self, competitor: &str) -> (f64, f64) {
+        let last = |values: &[f64]| values.last().copied().unwrap_or(f64::NAN);
+        self.line(competitor).map_or((f64::NAN, f64::NAN), |line| (last(&line.p50), last(&line.p99)))
+    }
+
+    fn print(&self) {
+        println!("\n### {}, {}\n", self.suite, rows_in_words(self.batch));
+        println!("ns a row, median; in brackets how many times cooltwin's\n");
+        println!("| | {} | calls |", self.columns.join(" | "));
+        println!("|---|{}---:|", "---:|".repeat(self.columns.len()));
+        for line in self.lines.iter().filter(|line| line.competitor != SPIN) {
+            let cells = line.p50.iter().zip(&line.ratio);
+            let cells: Vec<String> = cells.map(|(p50, ratio)| format!("{p50:.0} ({ratio:.2})")).collect();
+            println!("| {} | {} | {} |", line.competitor, cells.join(" | "), line.calls);
+        }
+        if self.batch == 1 {
+            self.print_tails();
+        }
+    }
+
+    fn print_tails(&self) {
+        println!("\np50 / p95 / p99 of single rows, ns\n");
+        println!("| | {} |", self.columns.join(" | "));
+        println!("|---|{}", "---:|".repeat(self.columns.len()));
+        for name in [ours::NAME, SPIN, ours::EMPTY, ort::RUN, python::NAME] {
+            let Some(line) = self.line(name) else { continue };
+            let cells = line.p50.iter().zip(&line.p95).zip(&line.p99);
+            let cells: Vec<String> =
+                cells.map(|((p50, p95), p99)| format!("{p50:.0} / {p95:.0} / {p99:.0}")).collect();
+            println!("| {name} | {} |", cells.join(" | "));
+        }
+    }
+}
+
+fn rows_in_words(batch: usize) -> String {
+    if batch == 1 { "single rows".to_owned() } else { format!("batches of {batch} rows") }
+}
+
+impl Report {
+    /// A report about nothing yet.
+    pub fn new(setup: &Setup, rows: &Rows) -> Result<Report, Error> {
+        let mut models = Vec::new();
+        for suite in &setup.suites {
+            models.push(format!("{}: {}", suite.name, suite.description));
+            let all = tasks(setup, suite, 1);
+            for (model, files) in suite.models.iter().enumerate() {
+                models.push(format!("{} {}: {}", suite.name, files.name, ours::describe(&all[0], model)?));
+            }
+        }
+        let share = rows.share_with_nan() * 100.0;
+        let rows = format!(
+            "{} different rows, {share:.1} percent with a missing value; {}",
+            rows.len(),
+            setup.rows_from
+        );
+        Ok(Report {
+            machine: machine(),
+            versions: setup.versions.clone(),
+            rows,
+            models,
+            missing: setup.missing.clone().into_iter().collect(),
+            competitors: Vec::new(),
+            agreement: Vec::new(),
+            tables: Vec::new(),
+            counts: Vec::new(),
+            bars: Vec::new(),
+        })
+    }
+
+    /// Fills in the promises.
+    pub fn judge(&mut self) {
+        for table in &self.tables {
+            let (ours, _) = table.all(ours::NAME);
+            let at_least = |peer: &str, factor: f64| {
+                let times = table.all(peer).0 / ours;
+                let what = format!("all three, {}: times as fast as {peer}", rows_in_words(table.batch));
+                bar(table, what, format!("at least {factor}"), format!("{times:.1}"), times >= factor)
+            };
+            match table.batch {
+                1 => {
+                    self.bars.extend([at_least(ort::RUN, 10.0), at_least(ort::BOUND, 8.0)]);
+                    self.bars.push(at_least(python::NAME, 20.0));
+                    self.bars.extend(times_promised(table));
+                    self.bars.push(tail_promised(table));
+                }
+                1024 => self.bars.push(at_least(ort::RUN, 6.0)),
+                _ => {}
+            }
+        }
+    }
+
+    /// As one JSON document.
+    pub fn print_json(&self) -> Result<(), Error> {
+        println!("{}", serde_json::to_string_pretty(self)?);
+        Ok(())
+    }
+
+    /// As Markdown.
+    pub fn print(&self) {
+        println!("## cooltwin beside its peers\n");
+        self.machine.iter().for_each(|(what, value)| println!("- {what}: {value}"));
+        let versions: Vec<String> =
+            self.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+        println!("- versions: {}\n- rows: {}", versions.join(", "), self.rows);
+        self.models.iter().for_each(|line| println!("- {line}"));
+        println!("- taking part: {}", self.competitors.join("; "));
+        self.agreement.iter().for_each(|line| println!("- {line}"));
+        self.missing.iter().for_each(|(name, reason)| println!("- NOT MEASURED: {name}: {reason}"));
+        self.tables.iter().for_each(Table::print);
+        self.print_counts();
+        println!("\n### Promises\n\n| models | what | promised | measured | |\n|---|---|---|---|---|");
+        for Bar { suite, what, promised, measured, holds } in &self.bars {
+            let verdict = if *holds { "holds" } else { "DOES NOT HOLD" };
+            println!("| {suite} | {what} | {promised} | {measured} | {verdict} |");
+        }
+    }
+
+    fn print_counts(&self) {
+        if self.counts.is_empty() {
+            return;
+        }
+        println!("\n### Instructions a row, all three, by callgrind\n");
+        println!("| models | | {} |", SIZES_IN_WORDS.join(" | "));
+        println!("|---|---|{}", "---:|".repeat(SIZES_IN_WORDS.len()));
+        let mut order: Vec<(&str, &str)> = Vec::new();
+        for count in &self.counts {
+            if !order.contains(&(&count.suite, count.competitor)) {
+                order.push((&count.suite, count.competitor));
+            }
+        }
+        for (suite, competitor) in order {
+            let mine =
+                self.counts.iter().filter(|count| count.suite == suite && count.competitor == competitor);
+            let cell = |count: &Count| match &count.instructions {
+                Ok(instructions) => format!("{instructions:.0}"),
+                Err(reason) => reason.clone(),
+            };
+            println!("| {suite} | {competitor} | {} |", mine.map(cell).collect::<Vec<_>>().join(" | "));
+        }
+    }
+}
+
+const SIZES_IN_WORDS: [&str; 3] = ["single rows", "batches of 64", "batches of 1024"];
+
+fn bar(table: &Table, what: String, promised: String, measured: String, holds: bool) -> Bar {
+    Bar { suite: table.suite.clone(), what, promised, measured, holds }
+}
+
+/// The stated times, on a machine as fast as ONNX Runtime shows this one to be.
+fn times_promised(table: &Table) -> Vec<Bar> {
+    let (ours, theirs) = (table.all(ours::NAME).0 / 1000.0, table.all(ort::RUN).0 / 1000.0);
+    let within = |stated: f64, which: &str| {
+        let limit = stated * theirs / STATED_ORT_US;
+        let what =
+            format!("all three, single rows: {stated} us where ONNX Runtime takes {STATED_ORT_US}{which}");
+        bar(table, what, format!("at most {limit:.2} us"), format!("{ours:.2} us"), ours <= limit)
+    };
+    let mut bars = vec![within(3.5, "")];
+    if has_flag("avx512vbmi") {
+        bars.push(within(2.7, ", with AVX-512"));
+    }
+    bars
+}
+
+/// What p99 lies above p50, beside a loop that is as long and does the same work every time.
+fn tail_promised(table: &Table) -> Bar {
+    let excess = |(p50, p99): (f64, f64)| (p99 / p50 - 1.0) * 100.0;
+    let (ours, noise) = (excess(table.all(ours::NAME)), excess(table.all(SPIN)));
+    let what = "all three, single rows: percent that p99 lies above p50, beyond a spin as long".to_owned();
+    let measured = format!("{:.1} ({ours:.1} and {noise:.1})", ours - noise);
+    bar(table, what, "at most 2".to_owned(), measured, ours - noise <= 2.0)
+}
+
+fn cpu_lines() -> Vec<(String, String)> {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let pairs = text.lines().filter_map(|line| line.split_once(':'));
+    pairs.map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned())).collect()
+}
+
+fn has_flag(flag: &str) -> bool {
+    cpu_lines().iter().any(|(key, value)| key == "flags" && value.split(' ').any(|found| found == flag))
+}
+
+fn machine() -> BTreeMap<&'static str, String> {
+    let name =
+        cpu_lines().into_iter().find(|(key, _)| key == "model name").map_or_else(String::new, |pair| pair.1);
+    let flags: Vec<&str> =
+        ["avx2", "avx512f", "avx512vbmi"].into_iter().filter(|flag| has_flag(flag)).collect();
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let cores = available_parallelism().map_or(0, usize::from);
+    BTreeMap::from([
+        ("processor", format!("{name}, {cores} cores, {}", flags.join(" "))),
+        ("load before the run", load.split(' ').next().unwrap_or_default().to_owned()),
+        ("kernel forced", std::env::var("COOLTWIN_KERNEL").unwrap_or_else(|_| "no".to_owned())),
+    ])
+}
