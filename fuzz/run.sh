@@ -6,7 +6,7 @@
 #     ASAN=1 fuzz/run.sh onnx -max_total_time=600      # with AddressSanitizer, half as fast
 #
 # Targets are the files of fuzz/fuzz_targets. Each keeps what it learns in fuzz/corpus/TARGET, starts from there
-# the next time, and leaves what made it fail in fuzz/artifacts/TARGET; `fuzz/run.sh TARGET FILE` runs such a file again.
+# the next time, and leaves what made it fail in fuzz/artifacts/TARGET; `SHOW_PANICS=1 fuzz/run.sh TARGET FILE` runs such a file again.
 # Without arguments that bound it, it runs until it finds something. Give way to others with nice.
 #
 # It needs Rust and a C++ compiler (Debian: apt-get install g++). The coverage comes from LLVM's pass, which stable rustc

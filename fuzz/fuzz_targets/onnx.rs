@@ -29,7 +29,8 @@ fuzz_target!(
         }
         // The library catches tract's panics and reports them: those are no findings. The hook that libFuzzer's
         // bindings set would abort on them; one that escapes still aborts, in the bindings' own catch_unwind.
-        std::panic::set_hook(Box::new(|_| {}));
+        let show = std::env::var_os("SHOW_PANICS").is_some();
+        std::panic::set_hook(Box::new(move |panic| if show { eprintln!("{panic}") }));
     },
     |bytes: &[u8]| {
         if let Ok(mut model) = Model::from_onnx("fuzz.onnx", bytes, FEATURES) {

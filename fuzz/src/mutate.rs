@@ -277,7 +277,9 @@ fn change_tensor(tensor: &mut TensorProto, random: &mut Random) {
                 (DataType::Bool, 1),
                 (DataType::Uint8, 1),
             ]);
-            let volume = tensor.dims.iter().product::<i64>().clamp(0, 64) as usize;
+            let volume =
+                tensor.dims.iter().fold(1_i64, |volume, dim| volume.saturating_mul(*dim)).clamp(0, 64)
+                    as usize;
             *tensor = TensorProto {
                 data_type: kind as i32,
                 raw_data: (0..volume * width).map(|_| random.bits() as u8).collect(),
