@@ -253,6 +253,20 @@ fn a_transposition_is_a_permutation() {
 }
 
 #[test]
+fn normalisation_is_of_a_matrix() {
+    let four = |values: [f32; 2]| ["s", "b", "m", "v"].map(|name| tensor(name, &[2], &values));
+    let normalise = |from: &str| node("BatchNormalization", &[from, "s", "b", "m", "v"], "Y", vec![]);
+    let matrix = model(2, four([3.0, 8.0]).to_vec(), vec![normalise("X")]);
+    let mut model_of_matrix = Model::from_onnx("m.onnx", &bytes(&matrix), 2).unwrap();
+    let mut out = [0.0; 2];
+    model_of_matrix.predict(&[3.0, 9.0], &mut out).unwrap();
+    assert!((out[0] - 3.0).abs() < 1e-5 && (out[1] - (8.0 + 8.0_f32.sqrt())).abs() < 1e-4, "{out:?}");
+    // tract's own reads beyond the end of this shape.
+    let row = node("ReduceMean", &["X"], "r", vec![ints("axes", [1]), int("keepdims", 0)]);
+    assert_refused(&model(2, four([3.0, 8.0]).to_vec(), vec![row, normalise("r")]), "BatchNorm");
+}
+
+#[test]
 fn recorded_shapes_are_not_trusted() {
     // An expression nested deep enough to exhaust the stack of a recursive parser.
     let mut model = stump_model();

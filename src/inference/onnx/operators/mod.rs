@@ -4,6 +4,8 @@
 // outputs whose number has been checked in the line before.
 #![allow(clippy::wildcard_imports, clippy::indexing_slicing)]
 
+mod batch_normalization;
+
 use std::sync::Arc;
 
 use tract_onnx::model::ParsingContext;
@@ -12,6 +14,7 @@ use tract_onnx::tract_core::ops;
 use tract_onnx::tract_hir::internal::*;
 use tract_onnx::tract_hir::ops::logic::wire_with_rank_broadcast;
 
+use self::batch_normalization::{BATCH_NORMALIZATION, batch_normalization};
 use super::trees;
 use crate::inference::error::Problems;
 
@@ -23,6 +26,7 @@ pub(super) fn framework() -> tract_onnx::Onnx {
     let mut onnx = tract_onnx::onnx();
     trees::register(&mut onnx);
     onnx.op_register.insert(SCALER, scaler);
+    onnx.op_register.insert(BATCH_NORMALIZATION, batch_normalization);
     onnx
 }
 
