@@ -8,79 +8,25 @@
 use std::collections::HashMap;
 
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
-use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dim;
 use tract_onnx::pb::type_proto::Value as TypeValue;
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 
 use super::super::error::Problems;
 use super::super::limits::{MAX_OPERATORS, MAX_RANK};
-use super::arguments;
-use super::interface;
-use super::operators::{SCALER, describe};
-use super::trees::{CLASSIFIER, FIVE, REGRESSOR};
+use super::operators::describe;
+use super::{arguments, inputs, outputs, vocabulary};
 
-/// Operators of the default domain that regressors on feature vectors are built of. What is not
-/// listed is refused by name: an operator that makes large tensors of small ones, or that reads
-/// indices from data, would need checks of its own.
-const OPERATORS: &[&str] = &[
-    "Abs",
-    "Add",
-    "BatchNormalization",
-    "Cast",
-    "Celu",
-    "Clip",
-    "Concat",
-    "Constant",
-    "Div",
-    "Dropout",
-    "Elu",
-    "Erf",
-    "Exp",
-    "Flatten",
-    "Gelu",
-    "Gemm",
-    "HardSigmoid",
-    "HardSwish",
-    "Identity",
-    "LeakyRelu",
-    "Log",
-    "MatMul",
-    "Max",
-    "Mean",
-    "Min",
-    "Mul",
-    "Neg",
-    "PRelu",
-    "Pow",
-    "Reciprocal",
-    "ReduceMean",
-    "ReduceSum",
-    "Relu",
-    "Reshape",
-    "Selu",
-    "Sigmoid",
-    "Softmax",
-    "Softplus",
-    "Softsign",
-    "Sqrt",
-    "Squeeze",
-    "Sub",
-    "Sum",
-    "Tanh",
-    "ThresholdedRelu",
-    "Transpose",
-    "Unsqueeze",
-];
+/// What a value of the graph is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Features,
+    Constant,
+    /// The shape of a tensor that depends on the features.
+    Shape,
+}
 
-/// The same for ai.onnx.ml.
-const ML_OPERATORS: &[&str] = &[REGRESSOR, CLASSIFIER, FIVE, SCALER, "LinearRegressor", "Normalizer"];
-
-/// Operators that may be given constants only: tract evaluates those while it loads, and these cannot
-/// make a result larger than their input.
-const CONSTANT_OPERATORS: &[&str] =
-    &["Cast", "Constant", "Flatten", "Identity", "Neg", "Reshape", "Squeeze", "Transpose", "Unsqueeze"];
-
-/// Checks `model` and strips it of what takes no part in a prediction.
+/// Checks `model`, strips it of what takes no part in a prediction, and gives it one FLOAT input of
+/// `[rows, n_features]`.
 pub(super) fn check(model: &mut ModelProto, n_features: usize) -> Result<(), Problems> {
     let mut problems = Problems::default();
     let Some(graph) = &mut model.graph else {
@@ -90,13 +36,12 @@ pub(super) fn check(model: &mut ModelProto, n_features: usize) -> Result<(), Pro
     for tensor in &graph.initializer {
         check_tensor(tensor, &format!("initializer `{}`", clip(&tensor.name)), &mut problems);
     }
-    check_interface(graph, n_features, &mut problems);
-    interface::reduce(graph, &mut problems);
+    let taken = inputs::check(graph, n_features, &mut problems);
+    outputs::reduce(graph, &mut problems);
     check_nodes(graph, &mut problems);
-    if !problems.is_empty() {
-        return Err(problems);
-    }
-    interface::feed_with_floats(graph);
+    let Some(taken) = taken.filter(|_| problems.is_empty()) else { return Err(problems) };
+    fill_without_shapes(graph);
+    inputs::unify(graph, &taken, n_features);
     strip(model);
     Ok(())
 }
@@ -106,91 +51,52 @@ pub(super) fn clip(name: &str) -> String {
     name.chars().take(80).collect()
 }
 
-/// One input of `[rows, n_features]` floats or doubles.
-fn check_interface(graph: &GraphProto, n_features: usize, problems: &mut Problems) {
-    let given = |input: &&ValueInfoProto| graph.initializer.iter().all(|t| t.name != input.name);
-    let inputs: Vec<&ValueInfoProto> = graph.input.iter().filter(given).collect();
-    let [input] = inputs.as_slice() else {
-        let names: Vec<String> = inputs.iter().map(|i| clip(&i.name)).take(8).collect();
-        problems.push(
-            "graph inputs",
-            format!(
-                "there are {} ({}); one tensor of all features is expected",
-                inputs.len(),
-                names.join(", ")
-            ),
-        );
-        return;
-    };
-    let place = format!("input `{}`", clip(&input.name));
-    let Some(TypeValue::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
-        problems.push(place, "is not a tensor; sequences and maps are not supported");
-        return;
-    };
-    if ![DataType::Float as i32, DataType::Double as i32].contains(&tensor.elem_type) {
-        let found = DataType::try_from(tensor.elem_type).map_or("unknown", |t| t.as_str_name());
-        problems.push(
-            place.clone(),
-            format!("holds {found} values; export the model with FLOAT or DOUBLE input"),
-        );
-    }
-    let dims = tensor.shape.as_ref().map(|shape| shape.dim.as_slice());
-    match dims {
-        // No shape at all: the feature count of the caller stands, and the operators are checked against it.
-        None => {}
-        Some([_, features]) => {
-            if let Some(Dim::DimValue(found)) = features.value
-                && usize::try_from(found) != Ok(n_features)
-            {
-                let reason = format!("has {found} features, the bundle declares {n_features}");
-                problems.push(place, reason);
-            }
-        }
-        Some(dims) => {
-            problems.push(place, format!("has {} axes; [rows, features] is expected", dims.len()));
-        }
-    }
-}
-
 /// Known operators, in an order in which each finds its inputs, with sound tensors in their attributes.
 fn check_nodes(graph: &GraphProto, problems: &mut Problems) {
     if graph.node.is_empty() || graph.node.len() > MAX_OPERATORS {
         problems.push("graph", format!("has {} operators, must be 1 to {MAX_OPERATORS}", graph.node.len()));
         return;
     }
-    // Every value so far, and whether it is a constant.
-    let mut values: HashMap<&str, bool> = HashMap::new();
-    values.extend(graph.input.iter().map(|input| (input.name.as_str(), false)));
-    values.extend(graph.initializer.iter().map(|tensor| (tensor.name.as_str(), true)));
+    // Every value so far.
+    let mut values: HashMap<&str, Origin> = HashMap::new();
+    values.extend(graph.input.iter().map(|input| (input.name.as_str(), Origin::Features)));
+    values.extend(graph.initializer.iter().map(|tensor| (tensor.name.as_str(), Origin::Constant)));
     for node in &graph.node {
         let place = describe(node);
         check_operator(node, &place, problems);
+        check_constants(node, &values, &place, problems);
+        check_shapes(node, &values, &place, problems);
         let mut constant = true;
         for name in node.input.iter().filter(|name| !name.is_empty()) {
             match values.get(name.as_str()) {
-                Some(known) => constant &= known,
+                Some(origin) => constant &= *origin == Origin::Constant,
                 None => problems.push(
                     place.clone(),
                     format!("input `{}` is no graph input, initializer or earlier output", clip(name)),
                 ),
             }
         }
-        if constant && !CONSTANT_OPERATORS.contains(&node.op_type.as_str()) {
+        if constant && !vocabulary::may_be_constant(&node.op_type) {
             problems.push(
                 place.clone(),
                 "does not depend on the features; fold constants when exporting (e.g. with onnxsim)",
             );
         }
+        let origin = match node.op_type.as_str() {
+            _ if constant => Origin::Constant,
+            "Shape" => Origin::Shape,
+            _ => Origin::Features,
+        };
         for name in node.output.iter().filter(|name| !name.is_empty()) {
-            if values.insert(name, constant).is_some() {
+            if values.insert(name, origin).is_some() {
                 problems.push(place.clone(), format!("output `{}` exists already", clip(name)));
             }
         }
     }
     for output in &graph.output {
         match values.get(output.name.as_str()) {
-            Some(false) => {}
-            Some(true) => {
+            Some(Origin::Features) => {}
+            Some(_) => {
                 problems.push(format!("output `{}`", clip(&output.name)), "does not depend on the features");
             }
             None => problems.push(format!("output `{}`", clip(&output.name)), "is made by no operator"),
@@ -199,29 +105,42 @@ fn check_nodes(graph: &GraphProto, problems: &mut Problems) {
 }
 
 fn check_operator(node: &NodeProto, place: &str, problems: &mut Problems) {
-    let operator = node.op_type.as_str();
-    let known = match node.domain.as_str() {
-        "" | "ai.onnx" => OPERATORS.contains(&operator),
-        "ai.onnx.ml" => ML_OPERATORS.contains(&operator),
-        _ => false,
-    };
-    if !known {
-        let domain = if node.domain.is_empty() { "ai.onnx" } else { &node.domain };
-        problems.push(
-            place,
-            format!(
-                "operator {} of {} is not supported; supported are tree ensembles ({}) and dense networks ({})",
-                clip(operator),
-                clip(domain),
-                ML_OPERATORS.join(", "),
-                OPERATORS.join(", "),
-            ),
-        );
+    if let Err(reason) = vocabulary::check(node) {
+        problems.push(place, reason);
     }
     arguments::check(node, place, problems);
     for attribute in &node.attribute {
         for tensor in attribute.t.iter().chain(&attribute.tensors) {
             check_tensor(tensor, &format!("{place}: {}", clip(&attribute.name)), problems);
+        }
+    }
+}
+
+/// Inputs that decide about shapes and indices are constants, so that what is checked at load holds for every row.
+fn check_constants(node: &NodeProto, values: &HashMap<&str, Origin>, place: &str, problems: &mut Problems) {
+    let Some(first) = vocabulary::first_constant_input(&node.op_type) else { return };
+    for name in node.input.iter().skip(first).filter(|name| !name.is_empty()) {
+        if values.get(name.as_str()).is_some_and(|origin| *origin != Origin::Constant) {
+            problems.push(
+                place,
+                format!(
+                    "input `{}` depends on the features; shapes and indices must be constants",
+                    clip(name)
+                ),
+            );
+        }
+    }
+}
+
+/// The shape of a tensor may only serve to make a constant tensor of that shape.
+fn check_shapes(node: &NodeProto, values: &HashMap<&str, Origin>, place: &str, problems: &mut Problems) {
+    let of_shape = node.op_type == "ConstantOfShape";
+    for name in node.input.iter().filter(|name| !name.is_empty()) {
+        if values.get(name.as_str()).is_some_and(|origin| (*origin == Origin::Shape) != of_shape) {
+            problems.push(
+                place,
+                "the output of Shape can only be the input of ConstantOfShape, and only that; export with fixed shapes",
+            );
         }
     }
 }
@@ -241,13 +160,11 @@ fn check_tensor(tensor: &TensorProto, place: &str, problems: &mut Problems) {
         Ok(DataType::Double) => (8, tensor.double_data.len()),
         Ok(DataType::Int32) => (4, tensor.int32_data.len()),
         Ok(DataType::Int64) => (8, tensor.int64_data.len()),
-        Ok(DataType::Bool | DataType::Uint8) => (1, tensor.int32_data.len()),
+        Ok(DataType::Bool) => (1, tensor.int32_data.len()),
         other => {
             let found = other.map_or("unknown", |t| t.as_str_name());
-            problems.push(
-                place,
-                format!("has type {found}; FLOAT, DOUBLE, INT32, INT64, UINT8 and BOOL are supported"),
-            );
+            problems
+                .push(place, format!("has type {found}; FLOAT, DOUBLE, INT32, INT64 and BOOL are supported"));
             return;
         }
     };
@@ -269,6 +186,26 @@ fn check_tensor(tensor: &TensorProto, place: &str, problems: &mut Problems) {
             place,
             format!("has shape {:?} and {values} values or {raw} raw bytes, which do not match", tensor.dims),
         );
+    }
+}
+
+/// Gives each `ConstantOfShape` the tensor whose shape it was given: our own operator fills a tensor like it. So no
+/// shape is computed, and no tensor made that is larger than one that has been checked.
+fn fill_without_shapes(graph: &mut GraphProto) {
+    let mut measured: HashMap<String, String> = HashMap::new();
+    graph.node.retain(|node| {
+        if node.op_type != "Shape" {
+            return true;
+        }
+        measured.extend(node.output.first().cloned().zip(node.input.first().cloned()));
+        false
+    });
+    for node in graph.node.iter_mut().filter(|node| node.op_type == "ConstantOfShape") {
+        for name in &mut node.input {
+            if let Some(tensor) = measured.get(name) {
+                name.clone_from(tensor);
+            }
+        }
     }
 }
 

@@ -4,11 +4,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tract_onnx::pb::ModelProto;
-use tract_onnx::prelude::{Framework, TypedSimplePlan};
+use tract_onnx::prelude::{Framework, SpecialOps, TypedSimplePlan};
+use tract_onnx::tract_core::ops::array::TypedConcat;
 use tract_onnx::tract_core::ops::cast::{Cast, cast};
+use tract_onnx::tract_core::ops::change_axes::AxisOp;
+use tract_onnx::tract_core::ops::nn::{Reduce, Softmax};
+use tract_onnx::tract_core::ops::source::TypedSource;
 use tract_onnx::tract_hir::internal::{
-    Datum, DatumExt, DimLike, InferenceModelExt, OutletId, SpecialOps, Symbol, SymbolValues, ToDim,
-    TractError, TractResult, TypedModel,
+    Datum, DatumExt, DimLike, InferenceModelExt, OutletId, Symbol, SymbolValues, ToDim, TractError,
+    TractResult, TypedModel, TypedNode,
 };
 
 use super::super::error::{ModelError, Problems};
@@ -67,6 +71,8 @@ fn load_guarded(name: &str, bytes: &[u8], n_features: usize) -> Result<Loaded, M
     let mut proto = onnx
         .proto_model_for_read(&mut reader)
         .map_err(|e| ModelError::refused(name, "", format!("cannot be decoded: {e:#}")))?;
+    let operators: Vec<String> =
+        proto.graph.iter().flat_map(|graph| &graph.node).map(|node| node.op_type.clone()).collect();
     guard::check(&mut proto, n_features)
         .map_err(|problems| ModelError::Refused { model: name.to_owned(), problems })?;
     let mut model = onnx.model_for_proto_model(&proto).map_err(refuse)?;
@@ -74,18 +80,18 @@ fn load_guarded(name: &str, bytes: &[u8], n_features: usize) -> Result<Loaded, M
     let fact = f32::fact([rows.to_dim(), n_features.to_dim()]);
     model.set_input_fact(0, fact.into()).map_err(refuse)?;
     let mut typed = model.into_typed().map_err(refuse)?;
-    narrow_output(&mut typed).map_err(refuse)?;
+    output_as_float(&mut typed).map_err(refuse)?;
     check_sizes(&typed, &rows).map_err(|p| ModelError::Refused { model: name.to_owned(), problems: p })?;
     let outputs =
         output_columns(&typed, &rows).map_err(|reason| ModelError::refused(name, "graph outputs", reason))?;
     let ensembles = typed.nodes().iter().filter_map(|n| n.op_as::<TreeEnsemble>());
     let ensembles: Vec<EnsembleInfo> = ensembles.map(|op| op.kernel.info().clone()).collect();
     let typed = typed.into_optimized().map_err(refuse)?;
-    let (runnable, path) = match lone_ensemble(&typed) {
+    let (runnable, path) = match lone_ensemble(&typed, &rows, n_features, outputs) {
         Some(kernel) => (Runnable::Kernel(kernel), Path::Kernel),
         None => (Runnable::Plan(TypedSimplePlan::new(typed).map_err(refuse)?), Path::Plan),
     };
-    Ok(Loaded { runnable, info: describe(name, &proto, n_features, outputs, ensembles, path) })
+    Ok(Loaded { runnable, info: describe(name, &proto, operators, n_features, outputs, ensembles, path) })
 }
 
 /// Problems that travelled through tract as they were; anything else as tract words it.
@@ -96,10 +102,35 @@ fn refusal(name: &str, error: &TractError) -> ModelError {
     }
 }
 
-/// No tensor of the graph may grow beyond [`MAX_ROW_ELEMENTS`] a row, nor faster than the rows.
+/// A DOUBLE output is rounded to FLOAT, the type of all predictions.
+fn output_as_float(model: &mut TypedModel) -> TractResult<()> {
+    let &[output] = model.output_outlets()? else { return Ok(()) };
+    if model.outlet_fact(output)?.datum_type == f64::datum_type() {
+        let output = model.wire_node("output as FLOAT", cast(f32::datum_type()), &[output])?;
+        model.select_output_outlets(&output)?;
+    }
+    Ok(())
+}
+
+/// No tensor of the graph may grow beyond [`MAX_ROW_ELEMENTS`] a row, and each must hold every row's values apart:
+/// what depends on the features is proportional to the rows, and no operator works across them.
 fn check_sizes(model: &TypedModel, rows: &Symbol) -> Result<(), Problems> {
     let mut problems = Problems::default();
-    for node in model.nodes() {
+    let mut dependent = vec![false; model.nodes().len()];
+    for id in model.eval_order().unwrap_or_default() {
+        let node = model.node(id);
+        let depends = node.inputs.is_empty() && node.op_is::<TypedSource>()
+            || node.inputs.iter().any(|input| dependent.get(input.node) == Some(&true));
+        if let Some(slot) = dependent.get_mut(id) {
+            *slot = depends;
+        }
+        let place = || format!("node `{}` ({})", node.name, node.op.name());
+        if let Some(axis) = axis_across_rows(model, node, rows) {
+            problems.push(
+                place(),
+                format!("works along axis {axis}, that of the rows; each row is predicted by itself"),
+            );
+        }
         for outlet in &node.outputs {
             let volume = |n: i64| -> Option<i64> {
                 let values = SymbolValues::default().with(rows, n);
@@ -109,7 +140,7 @@ fn check_sizes(model: &TypedModel, rows: &Symbol) -> Result<(), Problems> {
             };
             let small = match (volume(1), volume(2)) {
                 // Constants were bounded by the file's size.
-                (Some(one), Some(two)) if one == two => {
+                (Some(one), Some(two)) if one == two && !depends => {
                     outlet.fact.konst.is_some() || one <= MAX_ROW_ELEMENTS
                 }
                 (Some(one), Some(two)) => one <= MAX_ROW_ELEMENTS && one.checked_mul(2) == Some(two),
@@ -117,7 +148,7 @@ fn check_sizes(model: &TypedModel, rows: &Symbol) -> Result<(), Problems> {
             };
             if !small {
                 problems.push(
-                    format!("node `{}` ({})", node.name, node.op.name()),
+                    place(),
                     format!(
                         "makes a tensor of shape {:?}; at most {MAX_ROW_ELEMENTS} values a row are supported, \
                          in proportion to the rows",
@@ -130,16 +161,14 @@ fn check_sizes(model: &TypedModel, rows: &Symbol) -> Result<(), Problems> {
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
-/// Doubles are given out as floats, like everything the layers to the right see.
-fn narrow_output(model: &mut TypedModel) -> TractResult<()> {
-    if let &[output] = model.output_outlets()?
-        && model.outlet_fact(output)?.datum_type == f64::datum_type()
-    {
-        let name = format!("{}.to_f32", model.node(output.node).name);
-        let narrow = model.wire_node(name, cast(f32::datum_type()), &[output])?;
-        model.select_output_outlets(&narrow)?;
-    }
-    Ok(())
+/// The axis of the rows, if `node` joins or compares values along it.
+fn axis_across_rows(model: &TypedModel, node: &TypedNode, rows: &Symbol) -> Option<usize> {
+    let concat = node.op_as::<TypedConcat>().map(|op| vec![op.axis]);
+    let reduce = node.op_as::<Reduce>().map(|op| op.axes.to_vec());
+    let softmax = node.op_as::<Softmax>().map(|op| op.axes.to_vec());
+    let axes = concat.or(reduce).or(softmax)?;
+    let shape = &model.outlet_fact(*node.inputs.first()?).ok()?.shape;
+    axes.into_iter().find(|axis| shape.get(*axis).is_some_and(|dim| dim.symbols().contains(rows)))
 }
 
 /// Outputs of a row, from the shape `[rows, outputs]` or `[rows]`.
@@ -165,33 +194,46 @@ fn output_columns(model: &TypedModel, rows: &Symbol) -> Result<usize, String> {
     }
 }
 
-/// The kernel, if the graph is nothing but a tree ensemble on the input. Casts between the two
-/// precisions around it are what the kernel does by itself: from the rows' single precision to its own
-/// and back.
-fn lone_ensemble(model: &TypedModel) -> Option<Arc<Kernel>> {
+/// The kernel, if the graph is nothing but a tree ensemble on the input: what stands around it only arranges the same
+/// values in another shape, or widens and narrows them as the kernel does by itself, from the rows' single precision
+/// to its own and back.
+fn lone_ensemble(
+    model: &TypedModel,
+    rows: &Symbol,
+    n_features: usize,
+    outputs: usize,
+) -> Option<Arc<Kernel>> {
     let &[input] = model.input_outlets().ok()? else { return None };
     let &[output] = model.output_outlets().ok()? else { return None };
-    let node = model.nodes().get(before_casts(model, output)?.node)?;
+    let node = behind_passages(model, output)?;
     let op = node.op_as::<TreeEnsemble>()?;
-    let &[rows] = node.inputs.as_slice() else { return None };
-    (before_casts(model, rows)? == input).then(|| Arc::clone(&op.kernel))
+    let &[from] = node.inputs.as_slice() else { return None };
+    let matrix = model.outlet_fact(from).ok()?.shape.as_ref() == [rows.to_dim(), n_features.to_dim()];
+    let first = behind_passages(model, from)?;
+    (matrix && first.id == input.node && op.kernel.n_targets() == outputs).then(|| Arc::clone(&op.kernel))
 }
 
-/// The value that casts to single or double precision end in.
-fn before_casts(model: &TypedModel, outlet: OutletId) -> Option<OutletId> {
-    let mut at = outlet;
-    loop {
-        let node = model.nodes().get(at.node)?;
-        match (node.op_as::<Cast>(), node.inputs.as_slice()) {
-            (Some(cast), &[input]) if [f32::datum_type(), f64::datum_type()].contains(&cast.to) => at = input,
-            _ => return Some(at),
+/// The node that makes the values of `outlet`, behind operators that leave them and their order as they are.
+fn behind_passages(model: &TypedModel, outlet: OutletId) -> Option<&TypedNode> {
+    let float = |outlet: OutletId| {
+        let datum_type = model.outlet_fact(outlet).ok().map(|fact| fact.datum_type);
+        datum_type == Some(f32::datum_type()) || datum_type == Some(f64::datum_type())
+    };
+    let mut node = model.nodes().get(outlet.node)?;
+    while let &[from] = node.inputs.as_slice() {
+        let arranges = node.op_as::<AxisOp>().is_some_and(|op| !matches!(op, AxisOp::Move(..)));
+        if !arranges && !(node.op_is::<Cast>() && float(from) && float(node.id.into())) {
+            break;
         }
+        node = model.nodes().get(from.node)?;
     }
+    Some(node)
 }
 
 fn describe(
     name: &str,
     proto: &ModelProto,
+    operators: Vec<String>,
     features: usize,
     outputs: usize,
     ensembles: Vec<EnsembleInfo>,
@@ -205,7 +247,7 @@ fn describe(
         opsets: proto.opset_import.iter().map(|set| (domain(&set.domain), set.version)).collect(),
         features,
         outputs,
-        operators: proto.graph.iter().flat_map(|g| &g.node).map(|node| node.op_type.clone()).collect(),
+        operators,
         ensembles,
         path,
     }

@@ -3,12 +3,14 @@
 mod arguments;
 mod attributes;
 mod guard;
-mod interface;
+mod inputs;
 mod load;
 mod operators;
+mod outputs;
 mod prescan;
 #[cfg(test)]
 mod tests;
 mod trees;
+mod vocabulary;
 
 pub(super) use load::{Loaded, Runnable, load, panic_text};

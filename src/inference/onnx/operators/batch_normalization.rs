@@ -10,9 +10,6 @@ use tract_onnx::tract_core::ops::math;
 use tract_onnx::tract_hir::internal::*;
 use tract_onnx::tract_hir::ops::logic::wire_with_rank_broadcast;
 
-/// Operator name.
-pub(super) const BATCH_NORMALIZATION: &str = "BatchNormalization";
-
 /// What the ONNX specification adds to variances if the file does not say.
 const DEFAULT_EPSILON: f32 = 1e-5;
 
@@ -38,7 +35,7 @@ struct BatchNormalization {
 
 impl Expansion for BatchNormalization {
     fn name(&self) -> StaticName {
-        BATCH_NORMALIZATION.into()
+        "BatchNormalization".into()
     }
 
     fn rules<'r, 'p: 'r, 's: 'r>(

@@ -1,11 +1,11 @@
-//! What a graph takes and gives: exporters add labels beside the scores of a classifier and keep double
-//! precision for their inputs. Here the graph is cut down to the scores and fed with floats.
+//! What a graph gives: exporters add labels beside the scores of a classifier. Here the graph is cut down to the
+//! scores.
 
 use std::collections::HashSet;
 
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::type_proto::Value as TypeValue;
-use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, ValueInfoProto};
+use tract_onnx::pb::{GraphProto, NodeProto, ValueInfoProto};
 
 use super::super::error::Problems;
 use super::guard::clip;
@@ -83,44 +83,4 @@ fn drop_labels(graph: &mut GraphProto, problems: &mut Problems) {
             outputs => problems.push(place, format!("has {} outputs where 2 are expected", outputs.len())),
         }
     }
-}
-
-/// Feeds a graph that wants doubles with floats: a cast stands before all other operators.
-pub(super) fn feed_with_floats(graph: &mut GraphProto) {
-    let given = |input: &ValueInfoProto| graph.initializer.iter().all(|t| t.name != input.name);
-    let Some(at) = graph.input.iter().position(given) else { return };
-    let taken = |name: &str| {
-        graph.node.iter().flat_map(|node| &node.output).any(|output| output == name)
-            || graph.input.iter().any(|input| input.name == name)
-            || graph.initializer.iter().any(|tensor| tensor.name == name)
-    };
-    let Some(input) = graph.input.get(at) else { return };
-    if element_type(input) != Some(DataType::Double as i32) {
-        return;
-    }
-    let wide = input.name.clone();
-    let mut narrow = format!("{wide}.f32");
-    while taken(&narrow) {
-        narrow.push('_');
-    }
-    let Some(input) = graph.input.get_mut(at) else { return };
-    input.name.clone_from(&narrow);
-    if let Some(TypeValue::TensorType(tensor)) = input.r#type.as_mut().and_then(|t| t.value.as_mut()) {
-        tensor.elem_type = DataType::Float as i32;
-    }
-    let to = AttributeProto {
-        name: "to".to_owned(),
-        r#type: tract_onnx::pb::attribute_proto::AttributeType::Int as i32,
-        i: i64::from(DataType::Double as i32),
-        ..AttributeProto::default()
-    };
-    let cast = NodeProto {
-        name: format!("{wide}.to_f64"),
-        op_type: "Cast".to_owned(),
-        input: vec![narrow],
-        output: vec![wide],
-        attribute: vec![to],
-        ..NodeProto::default()
-    };
-    graph.node.insert(0, cast);
 }
