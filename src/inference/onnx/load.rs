@@ -222,7 +222,8 @@ fn behind_passages(model: &TypedModel, outlet: OutletId) -> Option<&TypedNode> {
     let mut node = model.nodes().get(outlet.node)?;
     while let &[from] = node.inputs.as_slice() {
         let arranges = node.op_as::<AxisOp>().is_some_and(|op| !matches!(op, AxisOp::Move(..)));
-        if !arranges && !(node.op_is::<Cast>() && float(from) && float(node.id.into())) {
+        let widens = node.op_is::<Cast>() && float(from) && float(node.id.into());
+        if !(arranges || widens) {
             break;
         }
         node = model.nodes().get(from.node)?;

@@ -12,6 +12,7 @@ use tract_onnx::tract_hir::ops::binary::BinIntoHir;
 use tract_onnx::tract_hir::tract_ndarray::Zip;
 
 use super::Built;
+use super::attributes::Reader;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Arithmetic {
@@ -19,11 +20,13 @@ enum Arithmetic {
     Quotient,
 }
 
-pub(super) fn product(_: &ParsingContext, _: &NodeProto) -> Built {
+pub(super) fn product(_: &ParsingContext, node: &NodeProto) -> Built {
+    Reader::new(node).finish()?;
     Ok((Arithmetic::Product.into_hir(), vec![]))
 }
 
-pub(super) fn quotient(_: &ParsingContext, _: &NodeProto) -> Built {
+pub(super) fn quotient(_: &ParsingContext, node: &NodeProto) -> Built {
+    Reader::new(node).finish()?;
     Ok((Arithmetic::Quotient.into_hir(), vec![]))
 }
 

@@ -102,9 +102,11 @@ struct LabelEncoder {
     values: Numbers,
     /// One value, of the type of the others: what other values become.
     default: Numbers,
+    /// Whether a key may be NaN: since version 4 of ai.onnx.ml.
+    nan_is_key: bool,
 }
 
-pub(super) fn label_encoder(_: &ParsingContext, node: &NodeProto) -> Built {
+pub(super) fn label_encoder(context: &ParsingContext, node: &NodeProto) -> Built {
     let mut reader = Reader::new(node);
     reader.no_texts(&["classes_strings", "keys_strings", "values_strings"]);
     // Exporters write the default of texts into every encoder.
@@ -131,13 +133,16 @@ pub(super) fn label_encoder(_: &ParsingContext, node: &NodeProto) -> Built {
         (Numbers::Double(_), None) => Numbers::Double(vec![-0.0]),
     };
     reader.finish()?;
+    let version =
+        context.model.opset_import.iter().find(|set| set.domain == "ai.onnx.ml").map(|set| set.version);
+    let nan_is_key = version.is_some_and(|version| version >= 4);
     let mut order: Vec<usize> = (0..keys.len()).collect();
     match &keys {
         Numbers::Whole(keys) => order.sort_by_key(|at| keys.get(*at)),
         Numbers::Single(keys) => order.sort_by(|a, b| compare(keys.get(*a), keys.get(*b))),
         Numbers::Double(keys) => order.sort_by(|a, b| compare(keys.get(*a), keys.get(*b))),
     }
-    Ok(operator(node, LabelEncoder { keys, order, values, default }))
+    Ok(operator(node, LabelEncoder { keys, order, values, default, nan_is_key }))
 }
 
 /// The one of three attributes that is given.
@@ -154,19 +159,21 @@ fn numbers(reader: &mut Reader, ints: &'static str, floats: &'static str, tensor
     }
 }
 
-/// Zeros of both signs are one key; NaN comes last and is found by no search.
-fn compare<T: PartialOrd>(a: Option<T>, b: Option<T>) -> Ordering {
-    #[allow(clippy::eq_op)]
-    let nan = |x: &Option<T>| x != x;
-    a.partial_cmp(&b).unwrap_or_else(|| nan(&a).cmp(&nan(&b)))
+/// Zeros of both signs are one key; NaN comes last.
+fn compare<T: PartialOrd>(a: Option<&T>, b: Option<&T>) -> Ordering {
+    let is_nan = |x: Option<&T>| x.is_some_and(|x| x.partial_cmp(x).is_none());
+    a.partial_cmp(&b).unwrap_or_else(|| is_nan(a).cmp(&is_nan(b)))
 }
 
 impl LabelEncoder {
-    /// The position of the first key for which `before` (is the key before the value?) ends.
+    /// The position of the first key that is `x`.
     fn find<T: PartialOrd + Copy>(&self, keys: &[T], x: T) -> Option<usize> {
-        let at = self.order.partition_point(|at| keys.get(*at).is_some_and(|key| *key < x));
-        let at = *self.order.get(at)?;
-        keys.get(at).filter(|key| **key == x).map(|_| at)
+        let is_nan = |x: T| x.partial_cmp(&x).is_none();
+        let key = |at: &usize| keys.get(*at).copied();
+        let before = |at: &usize| key(at).is_some_and(|key| key < x || is_nan(x) && !is_nan(key));
+        let at = *self.order.get(self.order.partition_point(before))?;
+        let found = key(&at)?;
+        (found == x || self.nan_is_key && is_nan(x) && is_nan(found)).then_some(at)
     }
 
     fn encode<T: Datum + Copy + PartialOrd>(

@@ -110,14 +110,11 @@ impl Expansion for Pick {
         let picked = constant(model, Some(&indices), &self.place, "indices")?;
         let checked =
             picked.into_iter().map(|index| self.index(index, len)).collect::<TractResult<Vec<i64>>>()?;
-        let shape: Vec<usize> = match self.features {
-            true => vec![checked.len()],
-            false => model
-                .outlet_fact(indices)?
-                .shape
-                .as_concrete()
-                .ok_or_else(|| refusal(&self.place, "the number of its indices is not fixed"))?
-                .to_vec(),
+        let picked = &model.outlet_fact(indices)?.shape;
+        let shape: Vec<usize> = match picked.as_concrete() {
+            _ if self.features => vec![checked.len()],
+            Some(shape) => shape.to_vec(),
+            None => return Err(refusal(&self.place, "the number of its indices is not fixed")),
         };
         let tensor = Tensor::from_shape(&shape, &checked)?.into_arc_tensor();
         let indices = model.add_const(format!("{prefix}.indices"), tensor)?;

@@ -207,7 +207,9 @@ impl RowFunction for SvmRegressor {
     #[allow(clippy::cast_possible_truncation)] // the result is a float by definition
     fn eval(&self, input: &Tensor, shape: &[usize]) -> TractResult<Tensor> {
         map_rows(&*input.cast_to::<f64>()?, shape, |row: &[f64], out: &mut [f32]| {
-            out.iter_mut().for_each(|y| *y = self.row(row) as f32);
+            for y in out {
+                *y = self.row(row) as f32;
+            }
         })
     }
 }

@@ -116,7 +116,7 @@ impl EvalOp for RowOperator {
 
     fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let input = args_1!(inputs);
-        let dims: TVec<TDim> = input.shape().iter().map(|dim| dim.to_dim()).collect();
+        let dims: TVec<TDim> = input.shape().iter().map(ToDim::to_dim).collect();
         let (_, dims) = self.output(input.datum_type(), &dims)?;
         let shape = dims.iter().map(DimLike::to_usize).collect::<Result<TVec<usize>, _>>()?;
         let output = self.function.eval(&input, &shape).with_context(|| self.place.clone())?;

@@ -254,6 +254,9 @@ impl RowFunction for Binarizer {
             }
         });
         // Neither side of the threshold would be an answer.
-        if missing { bail!("its input is NaN; put an Imputer before it") } else { output }
+        if missing {
+            bail!("its input is NaN; put an Imputer before it");
+        }
+        output
     }
 }
