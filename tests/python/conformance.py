@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""Compare cooltwin with ONNX Runtime on models of several libraries.
+"""Compare cooltwin with ONNX Runtime on models of several libraries, and run ONNX's own tests.
 
     python tests/python/conformance.py [--predict PROGRAM] [--rows N] [--keep DIR]
 
 Trains small models with XGBoost, scikit-learn and LightGBM, exports them to ONNX, adds tree
-ensembles made at random from all node modes and aggregates, and runs each of them in ONNX Runtime
-(one thread) and in cooltwin on the same rows: random ones, rows with values exactly at a threshold
-and at the next float above and below, and rows with NaN and infinities.
+ensembles made at random (all operators, modes, aggregates, transforms and both precisions), and runs
+each of them in ONNX Runtime (one thread) and in cooltwin on the same rows: random ones, rows with
+values exactly at a threshold and at the next float above and below, and rows with NaN and infinities.
+The tests of the tree operators that the onnx package carries run as well, all of them.
 
-Tree models must agree to the bit; networks within 1e-5, relative. Exit code 1 otherwise.
+Tree models must agree to the bit; networks within 1e-5, relative, and the exponentials and logarithms
+of transforms within 1e-6 (PROBIT 1e-5, absolute). Exit code 1 otherwise.
 
 PROGRAM is the example `predict_onnx`; without --predict it is built with cargo (dev profile).
 """
@@ -24,6 +26,7 @@ import onnx
 import onnxruntime
 from conformance_models.compare import build_program, compare, test_rows
 from conformance_models.library import library_models
+from conformance_models.node_tests import run_node_tests
 from conformance_models.random_trees import random_models
 
 SEED = 20240229
@@ -55,6 +58,7 @@ def main():
                 print(f"FAIL  {case.name:62} {error}", flush=True)
                 passed = False
             total += len(rows)
+        passed &= run_node_tests(program, Path(folder))
     print(f"{len(cases)} models, {total} rows, onnxruntime {onnxruntime.__version__}, onnx {onnx.__version__}: "
           f"{'all agree' if passed else 'DIFFERENCES'}")
     return 0 if passed else 1

@@ -43,10 +43,9 @@ fn probit<T: Number>(score: T) -> T {
     let x = 2.0 * score.to_f32() - 1.0;
     let sign = if x < 0.0 { -1.0_f32 } else { 1.0 };
     let log = libm::log(f64::from((1.0 - x) * (1.0 + x))) as f32;
-    #[allow(clippy::approx_constant)] // the constant of the formula as runtimes have it
-    let v = 2.0_f32 / (3.14159 * 0.147) + 0.5 * log;
+    let v = 2.0 / (std::f32::consts::PI * 0.147) + 0.5 * log;
     let w = 1.0_f32 / 0.147 * log;
-    T::from(1.414_213_56_f32 * (sign * (-v + (v * v - w).sqrt()).sqrt()))
+    T::from(std::f32::consts::SQRT_2 * (sign * (-v + (v * v - w).sqrt()).sqrt()))
 }
 
 fn highest<T: Number>(scores: &[T]) -> T {

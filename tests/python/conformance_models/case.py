@@ -1,6 +1,6 @@
 """What is compared."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import onnx
 
@@ -8,6 +8,8 @@ import onnx
 FEATURES = 12
 # Networks multiply matrices in an order of their own.
 NETWORK_TOLERANCE = 1e-5
+# Exponentials and logarithms differ between C libraries in the last place.
+TRANSFORM_TOLERANCE = 1e-6
 
 
 @dataclass
@@ -16,6 +18,9 @@ class Case:
     model: onnx.ModelProto
     # Rows may hold NaN.
     missing: bool = False
-    # Allowed difference, relative to the larger of 1 and the expected value; None: equal to the bit.
+    # Allowed difference, relative to the larger of `floor` and the expected value; None: equal to the bit.
     tolerance: float | None = None
+    floor: float = 1.0
     features: int = FEATURES
+    # Features whose rows hold whole numbers only.
+    categories: list[int] = field(default_factory=list)
