@@ -160,11 +160,14 @@ fn check_tensor(tensor: &TensorProto, place: &str, problems: &mut Problems) {
         Ok(DataType::Double) => (8, tensor.double_data.len()),
         Ok(DataType::Int32) => (4, tensor.int32_data.len()),
         Ok(DataType::Int64) => (8, tensor.int64_data.len()),
-        Ok(DataType::Bool) => (1, tensor.int32_data.len()),
+        // Bytes name the node modes of a TreeEnsemble.
+        Ok(DataType::Bool | DataType::Uint8) => (1, tensor.int32_data.len()),
         other => {
             let found = other.map_or("unknown", |t| t.as_str_name());
-            problems
-                .push(place, format!("has type {found}; FLOAT, DOUBLE, INT32, INT64 and BOOL are supported"));
+            problems.push(
+                place,
+                format!("has type {found}; FLOAT, DOUBLE, INT32, INT64, UINT8 and BOOL are supported"),
+            );
             return;
         }
     };
