@@ -51,7 +51,10 @@ impl Message {
                 return Content::Refused("sparse tensors; export dense ones");
             }
             (Attribute, 6 | 11) => {
-                return Content::Refused("control flow (If, Loop, Scan); a regressor is a plain graph");
+                return Content::Refused(
+                    "control flow (If, Loop, Scan), as exporters of nearest neighbours and Gaussian processes write \
+                     it; a regressor is a plain graph, train another kind",
+                );
             }
             _ => return Content::Plain,
         })

@@ -12,6 +12,24 @@ use tract_onnx::pb::{
 
 use super::Arrays;
 
+/// Operators of ai.onnx.ml; what is not listed is of the default domain.
+const ML: &[&str] = &[
+    "ArrayFeatureExtractor",
+    "Binarizer",
+    "FeatureVectorizer",
+    "Imputer",
+    "LabelEncoder",
+    "LinearRegressor",
+    "Normalizer",
+    "OneHotEncoder",
+    "SVMRegressor",
+    "Scaler",
+    "TreeEnsemble",
+    "TreeEnsembleClassifier",
+    "TreeEnsembleRegressor",
+    "ZipMap",
+];
+
 fn attribute(name: &str, kind: AttributeType) -> AttributeProto {
     AttributeProto { name: name.to_owned(), r#type: kind as i32, ..AttributeProto::default() }
 }
@@ -26,6 +44,10 @@ pub(in super::super) fn ints(name: &str, values: impl IntoIterator<Item = i64>) 
 
 pub(in super::super) fn floats(name: &str, values: impl IntoIterator<Item = f32>) -> AttributeProto {
     AttributeProto { floats: values.into_iter().collect(), ..attribute(name, AttributeType::Floats) }
+}
+
+pub(in super::super) fn float(name: &str, value: f32) -> AttributeProto {
+    AttributeProto { f: value, ..attribute(name, AttributeType::Float) }
 }
 
 pub(in super::super) fn string(name: &str, value: &str) -> AttributeProto {
@@ -67,7 +89,7 @@ pub(in super::super) fn node(
     output: &str,
     attribute: Vec<AttributeProto>,
 ) -> NodeProto {
-    let ml = ["TreeEnsembleRegressor", "Scaler", "LinearRegressor", "Normalizer"].contains(&operator);
+    let ml = ML.contains(&operator);
     NodeProto {
         name: format!("make {output}"),
         op_type: operator.to_owned(),

@@ -11,7 +11,7 @@ use super::attributes::{Numbers, Reader};
 use super::rows::{RowFunction, Shape, number, operator};
 use super::{Built, describe};
 use crate::inference::error::Problems;
-use crate::inference::limits::MAX_FEATURES;
+use crate::inference::limits::{MAX_FEATURES, MAX_ROW_ELEMENTS};
 
 /// A refusal at `place`, which travels through tract as it is.
 fn refusal(place: &str, reason: impl Into<String>) -> TractError {
@@ -37,10 +37,16 @@ fn resolve_axis(axis: i64, rank: usize, place: &str) -> TractResult<usize> {
         .ok_or_else(|| refusal(place, format!("axis {axis} does not exist, its input has {rank} axes")))
 }
 
-/// Number of values along `axis`, which must not be that of the rows.
+/// Number of values along `axis`, which must not be that of the rows. It is counted out in lists, so it is bounded
+/// here: the sizes of tensors are only checked when all are known.
 fn fixed_len(dims: &[TDim], axis: usize, place: &str) -> TractResult<usize> {
     let len = dims.get(axis).and_then(|dim| dim.to_usize().ok());
-    len.ok_or_else(|| refusal(place, "acts along the rows; each row must be predicted by itself"))
+    let len =
+        len.ok_or_else(|| refusal(place, "acts along the rows; each row must be predicted by itself"))?;
+    if i64::try_from(len).is_ok_and(|len| len <= MAX_ROW_ELEMENTS) {
+        return Ok(len);
+    }
+    Err(refusal(place, format!("its input has {len} columns, at most {MAX_ROW_ELEMENTS} are supported")))
 }
 
 /// Gather, and `ArrayFeatureExtractor`, which gathers on the last axis and knows no negative index.
