@@ -8,6 +8,7 @@ use anyhow::{Context, bail, ensure};
 
 use crate::bundle::BundleFiles;
 use crate::bundle::manifest::MANIFEST_FILE;
+use crate::inference::KernelKind;
 
 /// Where the reference bundle is looked for when none is named: a source checkout first, then what a
 /// package installs. The daemon and the commands look in the same order.
@@ -21,6 +22,23 @@ pub const MAX_FILES: usize = 128;
 pub const MAX_BUNDLE_BYTES: u64 = 128 * 1024 * 1024;
 /// What the files of a bundle end in; others, such as a README or plots, are left alone.
 const EXTENSIONS: [&str; 4] = ["toml", "onnx", "json", "jsonl"];
+
+/// Environment variable that names the kernel to evaluate tree ensembles with.
+pub const KERNEL_VARIABLE: &str = "COOLTWIN_KERNEL";
+
+/// The kernel that the environment asks for; `None` is the fastest one for each model.
+///
+/// # Errors
+/// [`KERNEL_VARIABLE`] names no kernel.
+pub fn forced_kernel() -> anyhow::Result<Option<KernelKind>> {
+    match std::env::var(KERNEL_VARIABLE) {
+        Ok(name) if !matches!(name.as_str(), "" | "auto") => {
+            let kind = name.parse().map_err(anyhow::Error::msg);
+            kind.map(Some).context(format!("{KERNEL_VARIABLE} is to name a kernel, or auto for the fastest"))
+        }
+        _ => Ok(None),
+    }
+}
 
 /// Reads the files of a bundle folder. Says nothing about what is in them: `Bundle::load` does.
 ///

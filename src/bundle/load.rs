@@ -11,7 +11,7 @@ use super::seal::sha256_hex;
 use super::vector::Assembler;
 use super::{Bundle, BundleErrors, BundleFiles};
 use crate::domain::ModelIdentity;
-use crate::inference::{ModelSet, ModelSource, TargetSource};
+use crate::inference::{KernelKind, ModelSet, ModelSource, TargetSource};
 
 /// Hex digits of the bundle's hash that stand in every prediction.
 const IDENTITY_DIGITS: usize = 16;
@@ -41,6 +41,7 @@ impl Parts {
         files: &BundleFiles,
         manifest: Manifest,
         mut problems: Vec<String>,
+        kernel: Option<KernelKind>,
     ) -> Result<Self, BundleErrors> {
         let reference = load_reference(files, &manifest).unwrap_or_else(|found| {
             problems.extend(found);
@@ -49,7 +50,7 @@ impl Parts {
         let assembler = Assembler::new(&manifest, reference.as_ref())
             .map_err(|errors| problems.extend(errors.iter().map(describe)))
             .ok();
-        let models = load_models(files, &manifest).map_err(|found| problems.extend(found)).ok();
+        let models = load_models(files, &manifest, kernel).map_err(|found| problems.extend(found)).ok();
         match (assembler, models) {
             (Some(assembler), Some(models)) if problems.is_empty() => {
                 let predictor = Predictor::new(&manifest, models);
@@ -82,7 +83,11 @@ fn load_reference(files: &BundleFiles, manifest: &Manifest) -> Result<Option<Ref
     Reference::parse(bytes, &features, &targets).map(Some)
 }
 
-fn load_models(files: &BundleFiles, manifest: &Manifest) -> Result<ModelSet, Vec<String>> {
+fn load_models(
+    files: &BundleFiles,
+    manifest: &Manifest,
+    kernel: Option<KernelKind>,
+) -> Result<ModelSet, Vec<String>> {
     let (mut names, mut targets, mut problems) = (Vec::new(), Vec::new(), Vec::new());
     for target in &manifest.targets {
         let model = names.iter().position(|name| *name == target.model.as_str()).unwrap_or_else(|| {
@@ -101,7 +106,7 @@ fn load_models(files: &BundleFiles, manifest: &Manifest) -> Result<ModelSet, Vec
     if !problems.is_empty() {
         return Err(problems);
     }
-    ModelSet::load(&sources, targets, manifest.features.len())
+    ModelSet::load(&sources, targets, manifest.features.len(), kernel)
         .map_err(|errors| errors.0.iter().map(ToString::to_string).collect())
 }
 
@@ -170,10 +175,10 @@ fn leaking_features(parts: &Parts) -> Vec<String> {
         .collect()
 }
 
-pub(super) fn load(files: &BundleFiles) -> Result<Bundle, BundleErrors> {
+pub(super) fn load(files: &BundleFiles, kernel: Option<KernelKind>) -> Result<Bundle, BundleErrors> {
     let manifest = Manifest::parse(file_text(files, MANIFEST_FILE)?).map_err(BundleErrors)?;
     let problems = check_hashes(files, &manifest);
-    let mut parts = Parts::compile(files, manifest, problems)?;
+    let mut parts = Parts::compile(files, manifest, problems, kernel)?;
     let golden_text = file_text(files, GOLDEN_FILE)?;
     let golden_frames =
         golden::verify(&mut parts.evaluator, &parts.manifest, golden_text).map_err(BundleErrors)?;

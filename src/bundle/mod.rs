@@ -24,6 +24,7 @@ pub use seal::seal;
 pub use vector::{Assembler, Assembly};
 
 use crate::domain::ModelIdentity;
+use crate::inference::KernelKind;
 
 /// The files of a bundle folder, by name, as read by the edge.
 #[derive(Debug, Clone, Default)]
@@ -57,7 +58,15 @@ impl Bundle {
     /// # Errors
     /// All that is wrong with it, each with file and place.
     pub fn load(files: &BundleFiles) -> Result<Self, BundleErrors> {
-        load::load(files)
+        load::load(files, None)
+    }
+
+    /// The same with the kernel that evaluates the tree ensembles; `None` for the fastest.
+    ///
+    /// # Errors
+    /// As [`Bundle::load`], and if the kernel cannot evaluate a model of the bundle.
+    pub fn load_with(files: &BundleFiles, kernel: Option<KernelKind>) -> Result<Self, BundleErrors> {
+        load::load(files, kernel)
     }
 
     /// Names of the targets, in order.

@@ -28,7 +28,7 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 pub fn seal(files: &BundleFiles, readings: Option<&str>) -> Result<BundleFiles, BundleErrors> {
     let manifest_text = file_text(files, MANIFEST_FILE)?.to_owned();
     let manifest = Manifest::parse(&manifest_text).map_err(BundleErrors)?;
-    let mut parts = Parts::compile(files, manifest, Vec::new())?;
+    let mut parts = Parts::compile(files, manifest, Vec::new(), None)?;
     let readings = match readings {
         Some(readings) => readings,
         None => file_text(files, GOLDEN_FILE)?,

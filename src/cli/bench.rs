@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::{Outcome, model, output};
-use crate::bundle::Bundle;
 use crate::simulator::{Simulator, SimulatorConfig};
 
 use measure::{Runs, Workload};
@@ -62,7 +61,7 @@ pub fn bench(args: &Args) -> Outcome {
     let files = model::files(&path)?;
     let memory_before = host::resident_bytes();
     let start = Instant::now();
-    let mut bundle = Bundle::load(&files).map_err(|errors| model::wrong(&path, &errors.0))?;
+    let mut bundle = model::load_files(&path, &files)?;
     let load = start.elapsed();
     let memory_after = host::resident_bytes();
     let runs = Runs { warm_up: args.warm_up, measured: args.runs };
@@ -93,6 +92,7 @@ fn mega(bytes: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bundle::Bundle;
 
     #[test]
     fn the_reference_bundle_is_measured_stage_by_stage() {

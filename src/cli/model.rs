@@ -40,7 +40,16 @@ pub fn files(path: &Path) -> Result<BundleFiles, Failure> {
 /// # Errors
 /// Everything that is wrong with it (exit code 78).
 pub fn load(path: &Path) -> Result<Bundle, Failure> {
-    Bundle::load(&files(path)?).map_err(|errors| wrong(path, &errors.0))
+    load_files(path, &files(path)?)
+}
+
+/// A bundle loaded from files that were read from `path`.
+///
+/// # Errors
+/// Everything that is wrong with it (exit code 78).
+pub fn load_files(path: &Path, files: &BundleFiles) -> Result<Bundle, Failure> {
+    let kernel = folder::forced_kernel().map_err(Failure::configuration)?;
+    Bundle::load_with(files, kernel).map_err(|errors| wrong(path, &errors.0))
 }
 
 /// What is wrong with a bundle, one line each.

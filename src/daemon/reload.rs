@@ -49,7 +49,8 @@ pub fn load(source: &Source) -> Result<Loaded, Vec<String>> {
 /// Every reason at once, one sentence each.
 pub fn load_bundle(path: &std::path::Path) -> Result<Bundle, Vec<String>> {
     let files = folder::read_bundle(path).map_err(|error| vec![format!("{error:#}")])?;
-    Bundle::load(&files).map_err(|errors| {
+    let kernel = folder::forced_kernel().map_err(|error| vec![format!("{error:#}")])?;
+    Bundle::load_with(&files, kernel).map_err(|errors| {
         errors.0.into_iter().map(|error| format!("bundle {}: {error}", path.display())).collect()
     })
 }

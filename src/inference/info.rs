@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::kernel::KernelKind;
+
 /// Description of a loaded model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ModelInfo {
@@ -50,16 +52,10 @@ pub struct EnsembleInfo {
     pub targets: usize,
     /// SUM, AVERAGE, MIN or MAX.
     pub aggregate: &'static str,
-    /// Which walk evaluates it.
-    pub walk: Walk,
-}
-
-/// The walks an ensemble can be evaluated by. Both give the same bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Walk {
-    /// Eight-byte nodes, several trees in turns.
-    Packed,
-    /// One node after the other; for equality tests, shared nodes and more than 255 feature slots.
-    Plain,
+    /// The kernel that evaluates it.
+    pub kernel: KernelKind,
+    /// Why this kernel.
+    pub reason: String,
+    /// Bytes of the kernel's tables, which a prediction reads much of.
+    pub table_bytes: usize,
 }

@@ -33,7 +33,8 @@ mod testing;
 mod tests;
 
 pub use error::{ModelError, ModelErrors, Problem, Problems};
-pub use info::{EnsembleInfo, ModelInfo, Path, Walk};
+pub use info::{EnsembleInfo, ModelInfo, Path};
+pub use kernel::KernelKind;
 #[cfg(feature = "onnx")]
 pub use model::Model;
 #[cfg(feature = "onnx")]

@@ -8,7 +8,7 @@ use tract_onnx::prelude::{IntoTValue, IntoTensor, Tensor, TractError, TractResul
 
 use super::error::ModelError;
 use super::info::ModelInfo;
-use super::kernel::{Kernel, Scratch};
+use super::kernel::{Kernel, KernelKind, Scratch};
 use super::limits::PLAN_BATCH_ROWS;
 use super::onnx::{Loaded, Runnable, load, panic_text};
 
@@ -36,7 +36,21 @@ impl Model {
     /// other shapes, operators that are not supported, tree ensembles that are not sound. No bytes,
     /// however malformed, make it panic, hang or exhaust the memory.
     pub fn from_onnx(name: &str, bytes: &[u8], n_features: usize) -> Result<Model, ModelError> {
-        let Loaded { runnable, info } = load(name, bytes, n_features)?;
+        Model::with_kernel(name, bytes, n_features, None)
+    }
+
+    /// The same with the kernel that its tree ensembles are to be evaluated by; `None` for the fastest.
+    ///
+    /// # Errors
+    /// As [`Model::from_onnx`], and if the kernel cannot evaluate an ensemble of the model or this
+    /// processor cannot run it.
+    pub fn with_kernel(
+        name: &str,
+        bytes: &[u8],
+        n_features: usize,
+        kernel: Option<KernelKind>,
+    ) -> Result<Model, ModelError> {
+        let Loaded { runnable, info } = load(name, bytes, n_features, kernel)?;
         let engine = match runnable {
             Runnable::Kernel(kernel) => Engine::Kernel { scratch: kernel.scratch(), kernel },
             Runnable::Plan(plan) => Engine::Plan(plan),
@@ -80,7 +94,7 @@ impl Model {
         self.check_length("the output row", self.info.outputs, out.len())?;
         match &mut self.engine {
             Engine::Kernel { kernel, scratch } => {
-                kernel.predict(row, out, scratch);
+                kernel.predict(row, self.info.features, out, scratch);
                 Ok(())
             }
             Engine::Plan(plan) => run(&self.info, plan, row, out),
@@ -99,15 +113,30 @@ impl Model {
         self.check_length("the output matrix", n * outputs, out.len())?;
         match &mut self.engine {
             Engine::Kernel { kernel, scratch } => {
-                for (row, out) in rows.chunks_exact(features).zip(out.chunks_exact_mut(outputs)) {
-                    kernel.predict(row, out, scratch);
-                }
+                kernel.predict(rows, features, out, scratch);
                 Ok(())
             }
             Engine::Plan(plan) => rows
                 .chunks(PLAN_BATCH_ROWS * features)
                 .zip(out.chunks_mut(PLAN_BATCH_ROWS * outputs))
                 .try_for_each(|(rows, out)| run(&self.info, plan, rows, out)),
+        }
+    }
+
+    /// The kernel, if the model is nothing but a tree ensemble.
+    pub(super) fn kernel(&self) -> Option<&Kernel> {
+        match &self.engine {
+            Engine::Kernel { kernel, .. } => Some(kernel),
+            Engine::Plan(_) => None,
+        }
+    }
+
+    /// Forgets what is only needed to evaluate models together.
+    pub(super) fn release_source(&mut self) {
+        if let Engine::Kernel { kernel, .. } = &mut self.engine
+            && let Some(kernel) = Arc::get_mut(kernel)
+        {
+            kernel.release_source();
         }
     }
 

@@ -1,6 +1,7 @@
 //! All models of a bundle.
 
 use super::error::{ModelError, ModelErrors};
+use super::kernel::{Joint, Kernel, KernelKind};
 use super::model::Model;
 
 /// Rows evaluated between two scatterings of model outputs to target columns: the buffer stays small.
@@ -30,7 +31,9 @@ pub struct ModelSet {
     models: Vec<Model>,
     targets: Vec<TargetSource>,
     n_features: usize,
-    /// Outputs of the model at work: the widest model's, [`CHUNK_ROWS`] times.
+    /// All models evaluated together, where they are tree ensembles that one kernel can rank rows for.
+    joint: Option<Joint>,
+    /// Outputs of all models, [`CHUNK_ROWS`] times.
     buffer: Vec<f32>,
 }
 
@@ -77,11 +80,15 @@ impl ModelSet {
         if !errors.is_empty() {
             return Err(ModelErrors(errors));
         }
-        let widest = models.iter().map(Model::n_outputs).max().unwrap_or(1);
-        Ok(ModelSet { models, targets, n_features, buffer: vec![0.0; widest * CHUNK_ROWS] })
+        let mut models = models;
+        let kernels: Option<Vec<&Kernel>> = models.iter().map(Model::kernel).collect();
+        let joint = kernels.filter(|kernels| kernels.len() > 1).and_then(|kernels| Joint::new(&kernels));
+        models.iter_mut().for_each(Model::release_source);
+        let outputs: usize = models.iter().map(Model::n_outputs).sum();
+        Ok(ModelSet { models, targets, n_features, joint, buffer: vec![0.0; outputs * CHUNK_ROWS] })
     }
 
-    /// Loads all models, or none.
+    /// Loads all models, or none; their tree ensembles evaluated by `kernel`, or by the fastest.
     ///
     /// # Errors
     /// The errors of all models, or those of [`ModelSet::with_targets`].
@@ -89,11 +96,12 @@ impl ModelSet {
         sources: &[ModelSource<'_>],
         targets: Vec<TargetSource>,
         n_features: usize,
+        kernel: Option<KernelKind>,
     ) -> Result<ModelSet, ModelErrors> {
         let mut models = Vec::with_capacity(sources.len());
         let mut errors = Vec::new();
         for source in sources {
-            match Model::from_onnx(source.name, source.bytes, n_features) {
+            match Model::with_kernel(source.name, source.bytes, n_features, kernel) {
                 Ok(model) => models.push(model),
                 Err(error) => errors.push(error),
             }
@@ -117,6 +125,12 @@ impl ModelSet {
     #[must_use]
     pub fn n_features(&self) -> usize {
         self.n_features
+    }
+
+    /// Whether all models are evaluated together, the row ranked once for all.
+    #[must_use]
+    pub fn is_joint(&self) -> bool {
+        self.joint.is_some()
     }
 
     /// Number of targets.
@@ -170,7 +184,26 @@ impl ModelSet {
 
     /// At most [`CHUNK_ROWS`] rows: each model once, its columns to their targets.
     fn chunk(&mut self, rows: &[f32], out: &mut [f32], n: usize) -> Result<(), ModelError> {
-        let ModelSet { models, targets, buffer, .. } = self;
+        let ModelSet { models, targets, n_features, joint, buffer } = self;
+        if let Some(joint) = joint {
+            let width: usize = models.iter().map(Model::n_outputs).sum();
+            let outputs = buffer.get_mut(..n * width).unwrap_or_default();
+            // What cannot be ranked is left to the models one by one.
+            let mut failed = None;
+            joint.predict(rows, *n_features, outputs, |row, mut outputs| {
+                for model in &mut *models {
+                    let (own, rest) = outputs.split_at_mut(model.n_outputs().min(outputs.len()));
+                    outputs = rest;
+                    failed = model.predict(row, own).err().or(failed.take());
+                }
+            });
+            let mut first = 0;
+            for (index, model) in models.iter().enumerate() {
+                scatter(outputs, width, first, index, targets, out);
+                first += model.n_outputs();
+            }
+            return failed.map_or(Ok(()), Err);
+        }
         for (index, model) in models.iter_mut().enumerate() {
             let width = model.n_outputs();
             let Some(outputs) = buffer.get_mut(..n * width) else { continue };
@@ -179,13 +212,7 @@ impl ModelSet {
             } else {
                 model.predict_batch(rows, outputs)?;
             }
-            for (place, target) in targets.iter().enumerate().filter(|(_, target)| target.model == index) {
-                for (values, out) in outputs.chunks_exact(width).zip(out.chunks_exact_mut(targets.len())) {
-                    if let (Some(value), Some(slot)) = (values.get(target.column), out.get_mut(place)) {
-                        *slot = *value;
-                    }
-                }
-            }
+            scatter(outputs, width, 0, index, targets, out);
         }
         Ok(())
     }
@@ -197,5 +224,23 @@ impl ModelSet {
     fn length_error(&self, what: &'static str, expected: usize, found: usize) -> ModelError {
         let model = self.models.iter().map(Model::name).collect::<Vec<_>>().join(", ");
         ModelError::Length { model, what, expected, found }
+    }
+}
+
+/// Puts the outputs of a model, which begin at column `first` of `outputs`, in the columns of its targets.
+fn scatter(
+    outputs: &[f32],
+    width: usize,
+    first: usize,
+    model: usize,
+    targets: &[TargetSource],
+    out: &mut [f32],
+) {
+    for (place, target) in targets.iter().enumerate().filter(|(_, target)| target.model == model) {
+        for (values, out) in outputs.chunks_exact(width).zip(out.chunks_exact_mut(targets.len())) {
+            if let (Some(value), Some(slot)) = (values.get(first + target.column), out.get_mut(place)) {
+                *slot = *value;
+            }
+        }
     }
 }

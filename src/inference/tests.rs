@@ -144,7 +144,9 @@ fn the_description_says_what_was_loaded() {
         max_depth: 1,
         targets: 1,
         aggregate: "SUM",
-        walk: Walk::Packed,
+        kernel: info.ensembles[0].kernel,
+        reason: info.ensembles[0].reason.clone(),
+        table_bytes: info.ensembles[0].table_bytes,
     };
     assert_eq!(info.ensembles, [ensemble]);
 }
@@ -227,11 +229,11 @@ fn a_set_loads_as_a_whole_or_not_at_all() {
         ]
     };
     let targets = vec![TargetSource { model: 0, column: 0 }];
-    let errors = ModelSet::load(&sources(b"x", b""), targets.clone(), 2).unwrap_err();
+    let errors = ModelSet::load(&sources(b"x", b""), targets.clone(), 2, None).unwrap_err();
     assert_eq!(errors.0.len(), 2);
     let message = errors.to_string();
     assert!(message.contains("model `bad` is refused") && message.contains("model `worse` is refused"));
-    assert!(ModelSet::load(&sources(b"x", b"")[..1], targets, 2).is_ok());
+    assert!(ModelSet::load(&sources(b"x", b"")[..1], targets, 2, None).is_ok());
 }
 
 #[test]

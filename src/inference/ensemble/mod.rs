@@ -134,6 +134,11 @@ pub(crate) struct Ensemble<T = f32> {
 }
 
 impl<T> Ensemble<T> {
+    /// Bytes of nodes and weights.
+    pub(crate) fn table_bytes(&self) -> usize {
+        size_of_val(self.nodes.as_slice()) + size_of_val(self.weights.as_slice())
+    }
+
     /// Branches on the longest path of all trees.
     pub(crate) fn max_depth(&self) -> u32 {
         self.depths.iter().copied().max().unwrap_or(0)

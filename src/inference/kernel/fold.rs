@@ -77,6 +77,11 @@ impl<'a, T: Number> Fold<'a, T> {
         Fold { aggregate, scores, scored }
     }
 
+    /// Goes on where another fold on the same slices has ended.
+    pub(super) fn resume(aggregate: Aggregate, scores: &'a mut [T], scored: &'a mut [bool]) -> Fold<'a, T> {
+        Fold { aggregate, scores, scored }
+    }
+
     #[inline]
     pub(super) fn add(&mut self, target: usize, weight: T) {
         let (Some(score), Some(scored)) = (self.scores.get_mut(target), self.scored.get_mut(target)) else {

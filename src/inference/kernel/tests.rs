@@ -1,7 +1,6 @@
 use proptest::prelude::*;
 
 use super::super::ensemble::Ensemble;
-use super::super::info::Walk;
 use super::super::testing::{Arrays, FEATURES, MODES, Tree, bits, branch, ensemble, expected, leaf, rows};
 use super::*;
 
@@ -9,47 +8,51 @@ fn build(arrays: &Arrays) -> Ensemble {
     arrays.build().unwrap()
 }
 
-/// What each walk makes of a row; the fast one only where it fits.
-fn both(ensemble: &Ensemble, row: &[f32]) -> (Vec<f32>, Option<Vec<f32>>) {
-    let mut scored = vec![false; ensemble.n_targets];
+/// Every kernel that this processor has and that fits the ensemble, the reference first.
+fn kernels(ensemble: &Ensemble) -> Vec<Kernel> {
+    let all = KernelKind::ALL.into_iter().filter(|kind| kind.unavailable().is_none());
+    all.filter_map(|kind| Kernel::new(ensemble.clone(), Some(kind)).ok()).collect()
+}
+
+/// The outputs of rows of `width` features.
+fn predict(kernel: &Kernel, rows: &[f32], width: usize) -> Vec<f32> {
     // Buffers start dirty: no result may depend on what was there.
-    let mut plain = vec![7.0; ensemble.n_targets];
-    reference::predict(ensemble, &Finish::new(ensemble), row, &mut plain, &mut scored);
-    let packed = Packed::new(ensemble).map(|packed| {
-        let mut out = vec![9.0; ensemble.n_targets];
-        packed.predict(row, &mut out, &mut scored, &mut Slots::default());
-        out
-    });
-    (plain, packed)
+    let mut out = vec![7.0; rows.len() / width * kernel.n_targets()];
+    kernel.predict(rows, width, &mut out, &mut kernel.scratch());
+    out
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn walks_equal_the_definition_to_the_bit(((arrays, trees), rows) in (ensemble(&MODES), rows())) {
-        let ensemble = build(&arrays);
-        for row in &rows {
-            let (plain, packed) = both(&ensemble, row);
-            let wanted = bits(&expected(&arrays, &trees, row));
-            prop_assert_eq!(bits(&plain), wanted.clone(), "plain walk on {:?}", row);
-            if let Some(packed) = packed {
-                prop_assert_eq!(bits(&packed), wanted, "packed walk on {:?}", row);
-            }
+    fn kernels_equal_the_definition_to_the_bit(((arrays, trees), rows) in (ensemble(&MODES), rows())) {
+        let wanted: Vec<u32> = rows.iter().flat_map(|row| bits(&expected(&arrays, &trees, row))).collect();
+        for kernel in kernels(&build(&arrays)) {
+            let kind = kernel.info().kernel;
+            let alone: Vec<f32> = rows.iter().flat_map(|row| predict(&kernel, row, row.len())).collect();
+            prop_assert_eq!(&bits(&alone), &wanted, "{} on {:?}", kind, rows);
+            let batch = predict(&kernel, &rows.concat(), FEATURES as usize);
+            prop_assert_eq!(&bits(&batch), &wanted, "{}, in a batch, on {:?}", kind, rows);
         }
     }
 
     #[test]
-    fn ordered_comparisons_fit_the_fast_layout(((arrays, trees), rows) in (ensemble(&MODES[..4]), rows())) {
-        let ensemble = build(&arrays);
+    fn ordered_comparisons_fit_the_fast_layouts(((arrays, trees), rows) in (ensemble(&MODES[..4]), rows())) {
         let strict = trees_use(&trees, &|mode, threshold| {
             matches!(mode, "BRANCH_LT" | "BRANCH_GTE") && threshold == f32::NEG_INFINITY
         });
+        let kernels = kernels(&build(&arrays));
         // Nothing lies below -inf, so such tests have no equivalent; all others must fit.
-        prop_assert_eq!(Packed::new(&ensemble).is_some(), !strict);
-        for row in &rows {
-            if let (_, Some(packed)) = both(&ensemble, row) {
-                prop_assert_eq!(bits(&packed), bits(&expected(&arrays, &trees, row)), "on {:?}", row);
+        prop_assert_eq!(kernels.iter().any(|kernel| kernel.info().kernel == KernelKind::Walk), !strict);
+        prop_assert_eq!(kernels.iter().any(|kernel| kernel.info().kernel == KernelKind::Quickscorer), !strict);
+        for kernel in kernels {
+            for row in &rows {
+                prop_assert_eq!(
+                    bits(&predict(&kernel, row, row.len())),
+                    bits(&expected(&arrays, &trees, row)),
+                    "{} on {:?}", kernel.info().kernel, row
+                );
             }
         }
     }
@@ -65,7 +68,7 @@ fn trees_use(trees: &[Tree], test: &dyn Fn(&str, f32) -> bool) -> bool {
 }
 
 #[test]
-fn slots_follow_the_row_that_is_given() {
+fn missing_values_go_where_each_node_sends_them() {
     let tree = |missing| Tree::Branch {
         mode: "BRANCH_LEQ",
         feature: 1,
@@ -73,39 +76,93 @@ fn slots_follow_the_row_that_is_given() {
         missing,
         children: Box::new([leaf(1.0), leaf(10.0)]),
     };
-    let kernel = Kernel::new(build(&Arrays::new(1, "SUM", &[], &[tree(false), tree(true)])));
-    let mut scratch = kernel.scratch();
-    let mut predict = |x: f32| {
-        let mut out = [0.0];
-        kernel.predict(&[f32::NAN, x], &mut out, &mut scratch);
-        out[0]
-    };
-    // The same scratch over and over: nothing of the row before may remain.
-    assert_eq!([0.5, 0.6, f32::NAN, 0.5, f32::NEG_INFINITY].map(&mut predict), [2.0, 20.0, 11.0, 2.0, 2.0]);
+    let rows = [0.5, 0.6, f32::NAN, 0.5, f32::NEG_INFINITY].map(|x| [f32::NAN, x]).concat();
+    for (trees, at_nan) in [([false, true], 11.0), ([false, false], 20.0), ([true, true], 2.0)] {
+        let ensemble = build(&Arrays::new(1, "SUM", &[], &trees.map(tree)));
+        let kernels = kernels(&ensemble);
+        assert!(kernels.len() >= 3);
+        for kernel in kernels {
+            // The same scratch over and over: nothing of the row before may remain.
+            let mut scratch = kernel.scratch();
+            for _ in 0..2 {
+                let mut out = [0.0; 5];
+                kernel.predict(&rows, 2, &mut out, &mut scratch);
+                assert_eq!(out, [2.0, 20.0, at_nan, 2.0, 2.0], "{}", kernel.info().kernel);
+            }
+        }
+    }
+}
+
+/// The kernel an ensemble gets, with the reason.
+fn chosen(ensemble: Ensemble) -> (KernelKind, String) {
+    let kernel = Kernel::new(ensemble, None).unwrap();
+    (kernel.info().kernel, kernel.info().reason.clone())
+}
+
+fn has_instructions() -> bool {
+    KernelKind::ALL[3..].iter().any(|kind| kind.unavailable().is_none())
 }
 
 #[test]
-fn more_than_255_slots_take_the_plain_walk() {
+fn the_kernel_follows_from_the_shape_and_the_processor() {
     let trees = |n: i64| -> Vec<Tree> {
         (0..n).map(|feature| branch("BRANCH_LEQ", feature, 0.0, leaf(1.0), leaf(feature as f32))).collect()
     };
-    let fits = Kernel::new(build(&Arrays::new(1, "SUM", &[], &trees(255))));
-    assert_eq!(fits.info().walk, Walk::Packed);
-    let too_many = Kernel::new(build(&Arrays::new(1, "SUM", &[], &trees(256))));
-    assert_eq!(too_many.info().walk, Walk::Plain);
     let row: Vec<f32> = (0..256).map(|i| i as f32 - 128.0).collect();
-    for kernel in [fits, too_many] {
-        let mut out = [0.0];
-        kernel.predict(&row, &mut out, &mut kernel.scratch());
-        let n = kernel.info().trees;
+    for (n, wanted, why) in [
+        (64, None, "at most 2 leaves a tree"),
+        (65, Some(KernelKind::Walk), "its features and thresholds take 65 slots, at most 64 fit"),
+        (255, Some(KernelKind::Walk), "take 255 slots"),
+        (256, Some(KernelKind::Reference), "more than 255 slots"),
+    ] {
+        let ensemble = build(&Arrays::new(1, "SUM", &[], &trees(n)));
+        let (kind, reason) = chosen(ensemble.clone());
+        if has_instructions() {
+            assert_eq!(wanted.unwrap_or(kind), kind);
+            assert!(reason.contains(why), "{reason}");
+            assert!(wanted.is_some() || kind.instructions().is_some());
+        }
         let wanted: f32 = (0..n).map(|i| if i <= 128 { 1.0 } else { i as f32 }).sum();
-        assert_eq!(out[0], wanted);
+        for kernel in kernels(&ensemble) {
+            assert_eq!(predict(&kernel, &row, 256), [wanted], "{}", kernel.info().kernel);
+        }
+    }
+}
+
+/// A tree of so many leaves, each test on a threshold of its own.
+fn comb(leaves: i64) -> Tree {
+    (1..leaves).fold(leaf(0.5), |tree, i| branch("BRANCH_LEQ", 0, -i as f32, leaf(i as f32), tree))
+}
+
+#[test]
+fn large_trees_are_walked() {
+    let with = |leaves| build(&Arrays::new(1, "SUM", &[], &[comb(leaves)]));
+    assert_eq!(chosen(with(QUICKSCORER_LEAVES as i64 + 1)).0, KernelKind::Walk);
+    if has_instructions() {
+        assert!(chosen(with(QUICKSCORER_LEAVES as i64)).0.instructions().is_some());
+    }
+    let error = Kernel::new(with(129), Some(KernelKind::Quickscorer)).unwrap_err();
+    assert_eq!(error, "kernel quickscorer does not fit: a tree has 129 leaves, at most 128 fit");
+    // The largest that fits, and every leaf of it.
+    let ensemble = with(128);
+    let rows: Vec<f32> = (0..140).map(|i| -i as f32 + 0.5).collect();
+    let all = kernels(&ensemble);
+    assert!(all.iter().any(|kernel| kernel.info().kernel == KernelKind::Quickscorer));
+    for kernel in &all {
+        assert_eq!(predict(kernel, &rows, 1), predict(&all[0], &rows, 1), "{}", kernel.info().kernel);
     }
 }
 
 #[test]
+fn a_kernel_the_processor_lacks_is_refused() {
+    let missing = KernelKind::ALL.into_iter().find(|kind| kind.unavailable().is_some()).unwrap();
+    let error = Kernel::new(build(&Arrays::new(1, "SUM", &[], &[leaf(1.0)])), Some(missing)).unwrap_err();
+    assert!(error.starts_with(&format!("kernel {missing} does not fit: the processor has no")), "{error}");
+}
+
+#[test]
 fn every_number_of_trees_fills_its_groups() {
-    for n in 1..40 {
+    for n in (1..40).chain(60..70).chain(125..131) {
         let trees: Vec<Tree> = (0..n)
             .map(|i| {
                 (0..i % 5).fold(leaf(1.0), |tree, level| {
@@ -114,14 +171,52 @@ fn every_number_of_trees_fills_its_groups() {
             })
             .collect();
         let ensemble = build(&Arrays::new(1, "SUM", &[0.5], &trees));
-        let (plain, packed) = both(&ensemble, &[1.0; FEATURES as usize]);
-        assert_eq!(plain, [n as f32 + 0.5]);
-        assert_eq!(packed, Some(plain));
+        for kernel in kernels(&ensemble) {
+            // Batches around the numbers of rows that are taken together.
+            for rows in [1, 3, 4, 5, 33] {
+                let out = predict(&kernel, &vec![1.0; FEATURES as usize * rows], FEATURES as usize);
+                assert_eq!(out, vec![n as f32 + 0.5; rows], "{}", kernel.info().kernel);
+            }
+        }
     }
 }
 
 #[test]
-fn a_shared_node_takes_the_plain_walk() {
+fn several_ensembles_share_the_ranks_of_a_row() {
+    let tree = |feature, missing, low, high| Tree::Branch {
+        mode: "BRANCH_LEQ",
+        feature,
+        threshold: 0.5,
+        missing,
+        children: Box::new([leaf(low), leaf(high)]),
+    };
+    let one = build(&Arrays::new(1, "SUM", &[], &[tree(0, false, 1.0, 2.0), tree(1, false, 10.0, 20.0)]));
+    let two = build(&Arrays::new(1, "MAX", &[], &[tree(0, false, 3.0, 4.0), tree(1, true, 5.0, 1.0)]));
+    let three = build(&Arrays::new(2, "SUM", &[7.0, 8.0], &[Tree::Leaf(vec![(0, 0.0), (1, 1.0)])]));
+    let kernels = [one, two, three].map(|e| Kernel::new(e, Some(KernelKind::Quickscorer)).unwrap());
+    let mut joint = Joint::new(&kernels.each_ref()).unwrap();
+    let rows = [0.0, 0.0, 1.0, 1.0, 1.0, f32::NAN, f32::NAN, 1.0, 0.0, 1.0];
+    let mut out = [0.0; 20];
+    let mut left = Vec::new();
+    joint.predict(&rows, 2, &mut out, |row, out| {
+        left.push(row.to_vec());
+        out.fill(99.0);
+    });
+    // Feature 1 has a test that NaN passes and one that it fails; feature 0 has not.
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0][0], 1.0);
+    let wanted = [
+        [11.0, 5.0, 7.0, 9.0],
+        [22.0, 4.0, 7.0, 9.0],
+        [99.0; 4],
+        [22.0, 4.0, 7.0, 9.0],
+        [21.0, 3.0, 7.0, 9.0],
+    ];
+    assert_eq!(out.as_chunks::<4>().0, wanted);
+}
+
+#[test]
+fn a_shared_node_takes_the_reference_walk() {
     // One of 1, 2 or 3: the way exporters write a category test.
     let mut arrays = Arrays::new(1, "SUM", &[], &[]);
     arrays.nodes = vec![
@@ -137,10 +232,9 @@ fn a_shared_node_takes_the_plain_walk() {
     arrays.weights = vec![10.0, 20.0];
     let ensemble = build(&arrays);
     assert!(ensemble.shared);
-    let answers = [0.0, 1.0, 1.5, 2.0, 3.0, f32::NAN].map(|x| {
-        let (plain, packed) = both(&ensemble, &[x]);
-        assert_eq!(packed, None);
-        plain[0]
-    });
+    let kernel = Kernel::new(ensemble, None).unwrap();
+    assert_eq!(kernel.info().kernel, KernelKind::Reference);
+    assert_eq!(kernel.info().reason, "some node has two parents");
+    let answers = predict(&kernel, &[0.0, 1.0, 1.5, 2.0, 3.0, f32::NAN], 1);
     assert_eq!(answers, [20.0, 10.0, 20.0, 10.0, 10.0, 20.0]);
 }

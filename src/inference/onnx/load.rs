@@ -17,10 +17,10 @@ use tract_onnx::tract_hir::internal::{
 
 use super::super::error::{ModelError, Problems};
 use super::super::info::{EnsembleInfo, ModelInfo, Path};
-use super::super::kernel::Kernel;
+use super::super::kernel::{Kernel, KernelKind};
 use super::super::limits::{MAX_FEATURES, MAX_MODEL_BYTES, MAX_OUTPUTS, MAX_ROW_ELEMENTS};
 use super::operators::framework;
-use super::trees::TreeEnsemble;
+use super::trees::{self, TreeEnsemble};
 use super::{guard, prescan};
 
 /// A model ready to run.
@@ -37,8 +37,14 @@ pub(in super::super) enum Runnable {
     Plan(Arc<TypedSimplePlan>),
 }
 
-/// Loads a model of `n_features` inputs. `name` stands in errors.
-pub(in super::super) fn load(name: &str, bytes: &[u8], n_features: usize) -> Result<Loaded, ModelError> {
+/// Loads a model of `n_features` inputs, its trees evaluated by the fastest kernel or the one asked for.
+/// `name` stands in errors.
+pub(in super::super) fn load(
+    name: &str,
+    bytes: &[u8],
+    n_features: usize,
+    kernel: Option<KernelKind>,
+) -> Result<Loaded, ModelError> {
     if !(1..=MAX_FEATURES).contains(&n_features) {
         return Err(ModelError::refused(
             name,
@@ -53,7 +59,7 @@ pub(in super::super) fn load(name: &str, bytes: &[u8], n_features: usize) -> Res
     prescan::prescan(bytes).map_err(|reason| ModelError::refused(name, "", reason))?;
     // tract asserts and indexes in many places that a damaged file can reach, so a panic while loading
     // is one more way for it to say no. Nothing it was working on outlives the closure.
-    catch_unwind(AssertUnwindSafe(|| load_guarded(name, bytes, n_features)))
+    catch_unwind(AssertUnwindSafe(|| load_guarded(name, bytes, n_features, kernel)))
         .unwrap_or_else(|panic| Err(ModelError::refused(name, "", panic_text(panic.as_ref()))))
 }
 
@@ -64,7 +70,12 @@ pub(in super::super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String
     format!("the graph makes tract fail: {}", text.unwrap_or("no message"))
 }
 
-fn load_guarded(name: &str, bytes: &[u8], n_features: usize) -> Result<Loaded, ModelError> {
+fn load_guarded(
+    name: &str,
+    bytes: &[u8],
+    n_features: usize,
+    kernel: Option<KernelKind>,
+) -> Result<Loaded, ModelError> {
     let refuse = |error: TractError| refusal(name, &error);
     let onnx = framework();
     let mut reader = bytes;
@@ -81,6 +92,10 @@ fn load_guarded(name: &str, bytes: &[u8], n_features: usize) -> Result<Loaded, M
     model.set_input_fact(0, fact.into()).map_err(refuse)?;
     let mut typed = model.into_typed().map_err(refuse)?;
     output_as_float(&mut typed).map_err(refuse)?;
+    if let Some(kind) = kernel {
+        trees::use_kernel(&mut typed, kind)
+            .map_err(|problems| ModelError::Refused { model: name.to_owned(), problems })?;
+    }
     check_sizes(&typed, &rows).map_err(|p| ModelError::Refused { model: name.to_owned(), problems: p })?;
     let outputs =
         output_columns(&typed, &rows).map_err(|reason| ModelError::refused(name, "graph outputs", reason))?;

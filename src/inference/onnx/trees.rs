@@ -12,7 +12,7 @@ use tract_onnx::tract_hir::internal::*;
 
 use super::super::ensemble::{AnyEnsemble, Attributes, AttributesFive, Kind};
 use super::super::error::Problems;
-use super::super::kernel::Kernel;
+use super::super::kernel::{Kernel, KernelKind};
 use super::attributes::holds_doubles;
 use super::operators::describe;
 
@@ -52,6 +52,23 @@ pub(super) fn read(node: &NodeProto, name: &str) -> Result<AnyEnsemble, Problems
     }
 }
 
+/// Gives all ensembles of the graph another kernel.
+///
+/// # Errors
+/// Which of them cannot be evaluated by it, and why.
+pub(super) fn use_kernel(model: &mut TypedModel, kind: KernelKind) -> Result<(), Problems> {
+    let mut problems = Problems::default();
+    for node in model.nodes_mut() {
+        if let Some(op) = node.op_as_mut::<TreeEnsemble>() {
+            match op.kernel.with(kind) {
+                Ok(kernel) => op.kernel = Arc::new(kernel),
+                Err(why) => problems.push(op.place.clone(), why),
+            }
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
 /// The operator before translation, when the type of its input is not known yet.
 #[derive(Debug, Clone)]
 struct Source {
@@ -84,14 +101,15 @@ impl Source {
     fn for_input(&self, input: DatumType) -> TractResult<TreeEnsemble> {
         let double = input == f64::datum_type();
         let kernel = match (&*self.ensemble, double) {
-            (AnyEnsemble::Single(ensemble), true) => Kernel::new(ensemble.widen()),
+            (AnyEnsemble::Single(ensemble), true) => Kernel::new(ensemble.widen(), None),
             (AnyEnsemble::Double(_), false) => {
                 let reason = "thresholds, weights or base values are DOUBLE, the input is not; export the model \
                               with one type for all";
                 return Err(problem(&self.place, reason.to_owned()).into());
             }
-            (ensemble, _) => Kernel::new(ensemble.clone()),
-        };
+            (ensemble, _) => Kernel::new(ensemble.clone(), None),
+        }
+        .map_err(TractError::msg)?;
         Ok(TreeEnsemble {
             name: self.name,
             kernel: Arc::new(kernel),
@@ -179,11 +197,7 @@ impl TreeEnsemble {
 
     /// Scores of all rows in single precision.
     fn single(&self, values: &[f32], features: usize, outputs: &mut [f32]) {
-        let mut scratch = self.kernel.scratch();
-        let outputs = outputs.chunks_exact_mut(self.kernel.n_targets());
-        for (row, out) in values.chunks_exact(features.max(1)).zip(outputs) {
-            self.kernel.predict(row, out, &mut scratch);
-        }
+        self.kernel.predict(values, features, outputs, &mut self.kernel.scratch());
     }
 
     /// Scores of all rows in double precision.

@@ -81,8 +81,8 @@ def cooltwin(program, folder, model, rows):
     if done.returncode != 0:
         raise RuntimeError(done.stderr.strip())
     info = json.loads(done.stdout)
-    walks = ",".join(sorted({e["walk"] for e in info["ensembles"]}))
-    path = info["path"] + (f" ({walks})" if walks else "")
+    kernels = ",".join(sorted({e["kernel"] for e in info["ensembles"]}))
+    path = info["path"] + (f" ({kernels})" if kernels else "")
     return np.fromfile(folder / "out.f32", "<f4").reshape(len(rows), -1), path
 
 

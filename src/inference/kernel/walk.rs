@@ -13,8 +13,10 @@
 //!   missing value goes to the true child has a second slot, in which NaN has become -inf; plain NaN
 //!   fails the comparison by itself.
 
-use super::super::ensemble::{Aggregate, Ensemble, Mode, Node, Weight};
+use super::super::ensemble::{Aggregate, Ensemble, Node};
+use super::condition::Condition;
 use super::fold::{Finish, Fold};
+use super::leaves::Leaves;
 
 /// Trees walked in turns. Measured: fewer leave the processor waiting, more spill registers.
 const LANES: usize = 12;
@@ -26,11 +28,11 @@ const SLOTS: usize = 256;
 const LEAF_SLOT: u32 = SLOTS as u32 - 1;
 
 /// Nodes a link's 24 bits can name.
-const MAX_PACKED_NODES: usize = 1 << 24;
+const MAX_NODES: usize = 1 << 24;
 
 /// Eight bytes: `link` is `true_child << 8 | slot`.
 #[derive(Debug, Clone, Copy)]
-struct PackedNode {
+struct WalkNode {
     threshold: f32,
     link: u32,
 }
@@ -42,21 +44,10 @@ struct Slot {
     nan_is_low: bool,
 }
 
-/// What the number in a leaf means.
-#[derive(Debug, Clone)]
-enum Leaves {
-    /// The weight for the only target.
-    Single,
-    /// A weight for the target its tree belongs to.
-    PerTree(Vec<u32>),
-    /// The index of a row of weights: `rows[i]..rows[i + 1]`.
-    Rows { rows: Vec<u32>, weights: Vec<Weight> },
-}
-
 /// An ensemble in the fast layout.
 #[derive(Debug, Clone)]
-pub(crate) struct Packed {
-    nodes: Vec<PackedNode>,
+pub(super) struct Walk {
+    nodes: Vec<WalkNode>,
     /// Root of each tree, padded with node 0, a leaf, to a multiple of [`LANES`].
     roots: Vec<[u32; LANES]>,
     /// Steps that bring every tree of a group to its leaf.
@@ -70,7 +61,7 @@ pub(crate) struct Packed {
 
 /// The slots of one row; kept between calls to spare the allocation.
 #[derive(Debug, Clone)]
-pub(crate) struct Slots(Box<[f32; SLOTS]>);
+pub(super) struct Slots(Box<[f32; SLOTS]>);
 
 impl Default for Slots {
     fn default() -> Slots {
@@ -78,19 +69,32 @@ impl Default for Slots {
     }
 }
 
-impl Packed {
-    /// The ensemble in the fast layout, or `None` where it does not fit: equality tests, shared
-    /// nodes, more than 255 slots, thresholds at the very end of the number line.
-    pub(crate) fn new(ensemble: &Ensemble) -> Option<Packed> {
-        if ensemble.shared || ensemble.nodes.len() + 1 > MAX_PACKED_NODES {
-            return None;
+impl Walk {
+    /// The ensemble in the fast layout, or why it does not fit.
+    pub(super) fn new(ensemble: &Ensemble) -> Result<Walk, String> {
+        if ensemble.shared {
+            return Err("some node has two parents".to_owned());
         }
+        if ensemble.nodes.len() + 1 > MAX_NODES {
+            return Err(format!("it has {} nodes, fewer than {MAX_NODES} fit", ensemble.nodes.len()));
+        }
+        Walk::lay_out(ensemble).ok_or_else(|| {
+            format!("it has tests of equality or membership, strict tests against -inf, or more than {LEAF_SLOT} slots")
+        })
+    }
+
+    /// Bytes of the nodes.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(self.nodes.as_slice())
+    }
+
+    fn lay_out(ensemble: &Ensemble) -> Option<Walk> {
         let mut builder = Builder::new(ensemble);
         let mut roots = Vec::with_capacity(ensemble.roots.len());
         for root in &ensemble.roots {
             roots.push(builder.tree(*root)?);
         }
-        Some(Packed {
+        Some(Walk {
             steps: ensemble.depths.chunks(LANES).map(|d| d.iter().copied().max().unwrap_or(0)).collect(),
             roots: roots
                 .chunks(LANES)
@@ -113,7 +117,7 @@ impl Packed {
     ///
     /// Shapes: `row` has at least the ensemble's `min_features` values; `out` and `scored` have one
     /// entry per target.
-    pub(crate) fn predict(&self, row: &[f32], out: &mut [f32], scored: &mut [bool], slots: &mut Slots) {
+    pub(super) fn predict(&self, row: &[f32], out: &mut [f32], scored: &mut [bool], slots: &mut Slots) {
         let slots = &mut *slots.0;
         for (value, slot) in slots.iter_mut().zip(&self.slots) {
             let x = row.get(slot.feature as usize).copied().unwrap_or(f32::NAN);
@@ -129,22 +133,7 @@ impl Packed {
             return self.finish.apply(out);
         }
         let mut fold = Fold::new(self.aggregate, out, scored);
-        match &self.leaves {
-            Leaves::Single => self.walk(slots, |_, weight| fold.add(0, weight)),
-            Leaves::PerTree(targets) => self.walk(slots, |tree, weight| {
-                fold.add(targets.get(tree).copied().unwrap_or(0) as usize, weight);
-            }),
-            Leaves::Rows { rows, weights } => self.walk(slots, |_, row| {
-                let row = row as usize;
-                if let Some([from, to]) = rows.get(row..row + 2)
-                    && let Some(own) = weights.get(*from as usize..*to as usize)
-                {
-                    for weight in own {
-                        fold.add(weight.target as usize, weight.value);
-                    }
-                }
-            }),
-        }
+        self.walk(slots, |tree, number| self.leaves.fold(&mut fold, tree, number));
         fold.finish(&self.finish);
     }
 
@@ -182,47 +171,47 @@ impl Packed {
     /// The index is checked although every link is in range by construction: the check costs 2 % of the
     /// walk (measured), too little to be worth `unsafe`.
     #[inline]
-    fn node(&self, at: u32) -> PackedNode {
-        self.nodes.get(at as usize).copied().unwrap_or(PackedNode { threshold: 0.0, link: LEAF_SLOT })
+    fn node(&self, at: u32) -> WalkNode {
+        self.nodes.get(at as usize).copied().unwrap_or(WalkNode { threshold: 0.0, link: LEAF_SLOT })
     }
 }
 
 struct Builder<'a> {
     ensemble: &'a Ensemble,
-    nodes: Vec<PackedNode>,
+    nodes: Vec<WalkNode>,
     slots: Vec<Slot>,
     leaves: Leaves,
 }
 
 impl<'a> Builder<'a> {
     fn new(ensemble: &'a Ensemble) -> Builder<'a> {
-        let nodes = vec![PackedNode { threshold: 0.0, link: LEAF_SLOT }];
-        Builder { leaves: leaf_kind(ensemble), ensemble, nodes, slots: Vec::new() }
+        let nodes = vec![WalkNode { threshold: 0.0, link: LEAF_SLOT }];
+        Builder { leaves: Leaves::kind_of(ensemble), ensemble, nodes, slots: Vec::new() }
     }
 
     /// Lays out one tree breadth first, siblings together; gives the index of its root.
     fn tree(&mut self, root: u32) -> Option<u32> {
         let at = self.nodes.len();
-        self.nodes.push(PackedNode { threshold: 0.0, link: LEAF_SLOT });
+        self.nodes.push(WalkNode { threshold: 0.0, link: LEAF_SLOT });
         let mut queue = std::collections::VecDeque::from([(root, at)]);
         while let Some((source, at)) = queue.pop_front() {
-            let packed = match *self.ensemble.nodes.get(source as usize)? {
+            let made = match *self.ensemble.nodes.get(source as usize)? {
                 Node::Leaf { first, count } => {
-                    PackedNode { threshold: self.leaf(first, count)?, link: (at as u32) << 8 | LEAF_SLOT }
+                    let number = self.leaves.add(self.ensemble, first, count)?;
+                    WalkNode { threshold: number, link: (at as u32) << 8 | LEAF_SLOT }
                 }
-                Node::Branch { mode, feature, threshold, missing_true, on_true, on_false } => {
-                    let (threshold, swap) = to_leq(mode, threshold)?;
-                    let (low, high) = if swap { (on_false, on_true) } else { (on_true, on_false) };
-                    let slot = self.slot(Slot { feature, nan_is_low: missing_true != swap })?;
+                ref branch @ Node::Branch { .. } => {
+                    let Condition { feature, threshold, nan_is_low, low, high } = Condition::of(branch)?;
+                    let slot = self.slot(Slot { feature, nan_is_low })?;
                     let child = self.nodes.len();
                     for source in [low, high] {
                         queue.push_back((source, self.nodes.len()));
-                        self.nodes.push(PackedNode { threshold: 0.0, link: LEAF_SLOT });
+                        self.nodes.push(WalkNode { threshold: 0.0, link: LEAF_SLOT });
                     }
-                    PackedNode { threshold, link: (child as u32) << 8 | slot }
+                    WalkNode { threshold, link: (child as u32) << 8 | slot }
                 }
             };
-            *self.nodes.get_mut(at)? = packed;
+            *self.nodes.get_mut(at)? = made;
         }
         Some(at as u32)
     }
@@ -233,66 +222,5 @@ impl<'a> Builder<'a> {
             self.slots.len() - 1
         });
         (at < LEAF_SLOT as usize).then_some(at as u32)
-    }
-
-    /// The number a leaf holds.
-    fn leaf(&mut self, first: u32, count: u32) -> Option<f32> {
-        let own = self.ensemble.weights.get(first as usize..(first + count) as usize)?;
-        match &mut self.leaves {
-            Leaves::Single | Leaves::PerTree(_) => own.first().map(|weight| weight.value),
-            Leaves::Rows { rows, weights } => {
-                let row = rows.len() - 1;
-                weights.extend_from_slice(own);
-                rows.push(weights.len() as u32);
-                // Exact: there are fewer than 2^24 rows.
-                Some(row as f32)
-            }
-        }
-    }
-}
-
-/// What the leaves can be reduced to.
-fn leaf_kind(ensemble: &Ensemble) -> Leaves {
-    if ensemble.n_targets == 1 {
-        return Leaves::Single;
-    }
-    tree_targets(ensemble)
-        .map_or_else(|| Leaves::Rows { rows: vec![0], weights: Vec::new() }, Leaves::PerTree)
-}
-
-/// The target of each tree, where each leaf has one weight and all leaves of a tree the same target.
-fn tree_targets(ensemble: &Ensemble) -> Option<Vec<u32>> {
-    let ends = ensemble.roots.iter().skip(1).copied().chain([ensemble.nodes.len() as u32]);
-    ensemble
-        .roots
-        .iter()
-        .zip(ends)
-        .map(|(start, end)| {
-            let mut target = None;
-            // A tree's nodes stand together, its root first.
-            for node in ensemble.nodes.get(*start as usize..end as usize)? {
-                let Node::Leaf { first, count } = *node else { continue };
-                let weight = ensemble.weights.get(first as usize)?;
-                if count != 1 || target.is_some_and(|t| t != weight.target) {
-                    return None;
-                }
-                target = Some(weight.target);
-            }
-            target
-        })
-        .collect()
-}
-
-/// The threshold of an equivalent `x <= threshold` test, and whether its children change places.
-fn to_leq(mode: Mode, threshold: f32) -> Option<(f32, bool)> {
-    // There is no float between a number and the next one below it, so `x < t` is `x <= below(t)`.
-    // Below the lowest there is none; such tests are left to the plain walk.
-    let below = (threshold != f32::NEG_INFINITY).then(|| threshold.next_down());
-    match mode {
-        Mode::Leq => Some((threshold, false)),
-        Mode::Lt => Some((below?, false)),
-        Mode::Gt => Some((threshold, true)),
-        Mode::Gte => Some((below?, true)),
-        Mode::Eq | Mode::Neq | Mode::Member(_) => None,
     }
 }

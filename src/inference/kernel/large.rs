@@ -1,0 +1,140 @@
+//! Every kernel against the reference on ensembles of real size.
+
+use super::super::ensemble::Ensemble;
+use super::super::testing::{Arrays, Tree, leaf};
+use super::*;
+
+/// A generator that is good enough for test data (xorshift64*).
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        ((self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize) % n
+    }
+
+    pub(super) fn unit(&mut self) -> f32 {
+        self.below(1 << 24) as f32 / (1 << 24) as f32
+    }
+}
+
+/// The shape of a random ensemble.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Size {
+    pub(super) trees: usize,
+    pub(super) leaves: usize,
+    pub(super) depth: usize,
+    pub(super) features: usize,
+    /// Different thresholds of a feature.
+    pub(super) thresholds: usize,
+    pub(super) missing: bool,
+}
+
+fn grow(size: &Size, random: &mut Random, leaves: usize, depth: usize) -> Tree {
+    if leaves < 2 || depth == 0 {
+        return leaf(random.unit() - 0.5);
+    }
+    let most = |levels: usize| 1_usize.checked_shl(levels as u32).unwrap_or(usize::MAX);
+    let cap = most(depth - 1);
+    let left = (1 + random.below(leaves - 1)).clamp(leaves.saturating_sub(cap).max(1), cap.min(leaves - 1));
+    Tree::Branch {
+        mode: "BRANCH_LEQ",
+        feature: random.below(size.features) as i64,
+        threshold: random.below(size.thresholds) as f32 / size.thresholds as f32,
+        missing: size.missing && random.below(2) == 0,
+        children: Box::new([
+            grow(size, random, left, depth - 1),
+            grow(size, random, leaves - left, depth - 1),
+        ]),
+    }
+}
+
+pub(super) fn large(size: Size, seed: u64) -> Ensemble {
+    let mut random = Random(seed | 1);
+    let most_leaves = size.leaves.min(1_usize.checked_shl(size.depth as u32).unwrap_or(usize::MAX));
+    let trees: Vec<Tree> =
+        (0..size.trees).map(|_| grow(&size, &mut random, most_leaves, size.depth)).collect();
+    Arrays::new(1, "SUM", &[0.25], &trees).build().unwrap()
+}
+
+/// Rows of which half the values are thresholds or the floats beside them.
+fn rows(size: &Size, n: usize, random: &mut Random) -> Vec<f32> {
+    let mut value = || {
+        let threshold = random.below(size.thresholds) as f32 / size.thresholds as f32;
+        match random.below(12) {
+            0 | 1 => threshold,
+            2 | 3 => threshold.next_up(),
+            4 | 5 => threshold.next_down(),
+            6 => [f32::INFINITY, f32::NEG_INFINITY, -0.0, 1e-45, f32::MAX, f32::MIN][random.below(6)],
+            7 if size.missing => f32::NAN,
+            _ => random.unit() * 1.2 - 0.1,
+        }
+    };
+    (0..n * size.features).map(|_| value()).collect()
+}
+
+/// Compares all kernels that fit on some rows; gives their names.
+fn compare(size: Size, n: usize, seed: u64) -> Vec<&'static str> {
+    let ensemble = large(size, seed);
+    let rows = rows(&size, n, &mut Random(seed.wrapping_mul(31) | 1));
+    let outputs = |kernel: &Kernel| {
+        let mut out = vec![0.0; n];
+        kernel.predict(&rows, size.features, &mut out, &mut kernel.scratch());
+        out.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+    };
+    let wanted = outputs(&Kernel::new(ensemble.clone(), Some(KernelKind::Reference)).unwrap());
+    let fitting = KernelKind::ALL.into_iter().filter_map(|kind| {
+        let kernel = Kernel::new(ensemble.clone(), Some(kind)).ok()?;
+        assert!(outputs(&kernel) == wanted, "{kind} differs on {size:?}, seed {seed}");
+        Some(kind.name())
+    });
+    fitting.collect()
+}
+
+#[test]
+fn kernels_agree_on_ensembles_of_real_size() {
+    let size = |trees, leaves, depth, features, thresholds, missing| Size {
+        trees,
+        leaves,
+        depth,
+        features,
+        thresholds,
+        missing,
+    };
+    let mut random = Random(20_261_123);
+    // As gradient boosting makes them, at the limits of the layouts and beyond.
+    for (shape, scored) in [
+        (size(180, 31, 8, 52, 240, true), true),
+        (size(300, 32, 31, 64, 254, false), true),
+        (size(65, 33, 12, 40, 400, true), true),
+        (size(100, 64, 6, 30, 500, false), true),
+        (size(40, 128, 40, 20, 300, true), true),
+        (size(300, 31, 8, 65, 100, false), false),
+        (size(1200, 16, 5, 17, 5000, false), false),
+        (size(20, 1000, 40, 30, 2000, true), false),
+        (size(2000, 8, 7, 10, 90, true), true),
+    ] {
+        let names = compare(shape, 150, random.0);
+        random.below(2);
+        assert_eq!(names.contains(&"quickscorer"), scored, "{shape:?}: {names:?}");
+        assert!(names.contains(&"walk"), "{shape:?}: {names:?}");
+    }
+}
+
+#[test]
+fn kernels_agree_on_ensembles_of_any_size() {
+    let mut random = Random(41);
+    for round in 0..16 {
+        let size = Size {
+            trees: 1 + random.below(if round % 10 == 0 { 2000 } else { 200 }),
+            leaves: 1 + random.below(140),
+            depth: 1 + random.below(40),
+            features: 1 + random.below(80),
+            thresholds: 1 + random.below(600),
+            missing: random.below(2) == 0,
+        };
+        compare(size, 40, random.0);
+    }
+}

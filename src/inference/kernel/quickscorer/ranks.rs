@@ -1,0 +1,163 @@
+//! From feature values to ranks: which of a feature's thresholds lie below the value.
+//!
+//! All tests of a tree have the form `x <= t`. With the thresholds of a feature in order, such a test is
+//! a comparison of small integers: with `rank(x)` the number of thresholds below `x`, and `key(t)` the
+//! number of thresholds below `t`, `x <= t` holds exactly if `rank(x) <= key(t)`. The rank is found once
+//! a row and serves every node of every tree.
+//!
+//! ```text
+//! thresholds of UCAIT   18.2   19.5   21.0   24.3          x = 20.1   rank 2
+//! key                      0      1      2      3          x <= 19.5 is 2 <= 1: no; x <= 24.3 is 2 <= 3: yes
+//! ```
+
+use std::collections::BTreeMap;
+
+use super::super::condition::Condition;
+use super::lanes::{Block, Lanes, Ranks};
+
+/// Slots: what the byte permutations of the processors choose from.
+pub(super) const SLOTS: usize = 64;
+
+/// Most thresholds of a slot: ranks go from 0 to this, and 255 is above every key.
+const MAX_THRESHOLDS: usize = 254;
+
+/// The key of a test that always holds.
+pub(super) const ALWAYS: u8 = 255;
+
+/// The rank of a missing value that fails every test.
+const ABOVE_ALL: u8 = 255;
+
+/// Thresholds of a block.
+const BLOCK: usize = 16;
+
+/// Where a test finds its rank, and what it compares the rank with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Test {
+    pub(super) slot: u8,
+    pub(super) key: u8,
+}
+
+/// What NaN means in a slot.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Missing {
+    /// It passes every test.
+    Low,
+    /// It fails every test.
+    High,
+    /// It passes some and fails others: no rank can say that, the row is left to the walk.
+    Mixed,
+}
+
+/// Up to [`MAX_THRESHOLDS`] thresholds of one feature. A feature with more has several slots.
+#[derive(Debug, Clone)]
+struct Slot {
+    /// The last threshold of each block: a search of two steps, each of one comparison of vectors.
+    pivots: Block,
+    feature: u32,
+    /// Index of the first block.
+    first: u32,
+    missing: Missing,
+}
+
+/// The thresholds of one or several ensembles.
+#[derive(Debug, Clone)]
+pub(super) struct Ranking {
+    slots: Vec<Slot>,
+    blocks: Vec<Block>,
+}
+
+impl Ranking {
+    /// Ranks the row; `false` if it has a missing value that no rank can stand for.
+    #[inline(always)]
+    pub(super) fn rank<L: Lanes>(&self, lanes: L, row: &[f32], ranks: &mut Ranks) -> bool {
+        let mut complete = true;
+        for (slot, rank) in self.slots.iter().zip(ranks) {
+            let x = row.get(slot.feature as usize).copied().unwrap_or(f32::NAN);
+            let block = lanes.count_below(&slot.pivots, x);
+            // There is always such a block: the last pivot is infinite, and nothing is above that.
+            let within = self.blocks.get(slot.first as usize + block);
+            *rank = (BLOCK * block + within.map_or(0, |within| lanes.count_below(within, x))) as u8;
+            if x.is_nan() {
+                *rank = if slot.missing == Missing::High { ABOVE_ALL } else { 0 };
+                complete &= slot.missing != Missing::Mixed;
+            }
+        }
+        complete
+    }
+
+    /// Whether there are rows that cannot be ranked.
+    pub(super) fn leaves_rows(&self) -> bool {
+        self.slots.iter().any(|slot| slot.missing == Missing::Mixed)
+    }
+
+    /// Bytes of the tables.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(self.slots.as_slice()) + size_of_val(self.blocks.as_slice())
+    }
+}
+
+/// All thresholds that are to be ranked.
+#[derive(Debug, Default)]
+pub(super) struct Thresholds {
+    /// By feature: its thresholds in order, what NaN does, its first slot.
+    features: BTreeMap<u32, (Vec<f32>, Missing, usize)>,
+}
+
+impl Thresholds {
+    /// The thresholds of these conditions.
+    pub(super) fn of(conditions: impl Iterator<Item = Condition>) -> Thresholds {
+        let mut features: BTreeMap<u32, (Vec<f32>, Missing, usize)> = BTreeMap::new();
+        for condition in conditions {
+            let missing = if condition.nan_is_low { Missing::Low } else { Missing::High };
+            let (thresholds, known, _) =
+                features.entry(condition.feature).or_insert_with(|| (Vec::new(), missing, 0));
+            thresholds.push(condition.threshold);
+            if *known != missing {
+                *known = Missing::Mixed;
+            }
+        }
+        let mut next = 0;
+        for (thresholds, _, first) in features.values_mut() {
+            thresholds.sort_unstable_by(f32::total_cmp);
+            thresholds.dedup();
+            *first = next;
+            next += thresholds.len().div_ceil(MAX_THRESHOLDS);
+        }
+        Thresholds { features }
+    }
+
+    /// Slots that the thresholds take.
+    pub(super) fn slots(&self) -> usize {
+        self.features.values().map(|(thresholds, ..)| thresholds.len().div_ceil(MAX_THRESHOLDS)).sum()
+    }
+
+    /// How a condition reads once the row is ranked.
+    pub(super) fn test(&self, condition: &Condition) -> Option<Test> {
+        let (thresholds, _, first) = self.features.get(&condition.feature)?;
+        let at = thresholds.binary_search_by(|t| t.total_cmp(&condition.threshold)).ok()?;
+        let slot = u8::try_from(first + at / MAX_THRESHOLDS).ok()?;
+        Some(Test { slot, key: (at % MAX_THRESHOLDS) as u8 })
+    }
+
+    /// The tables that rank a row; `None` if there are more than [`SLOTS`] slots.
+    pub(super) fn ranking(&self) -> Option<Ranking> {
+        if self.slots() > SLOTS {
+            return None;
+        }
+        let mut ranking = Ranking { slots: Vec::new(), blocks: Vec::new() };
+        for (feature, (thresholds, missing, _)) in &self.features {
+            for own in thresholds.chunks(MAX_THRESHOLDS) {
+                let first = ranking.blocks.len() as u32;
+                let mut pivots = Block([f32::INFINITY; BLOCK]);
+                for (pivot, thresholds) in pivots.0.iter_mut().zip(own.chunks(BLOCK)) {
+                    let mut block = Block([f32::INFINITY; BLOCK]);
+                    block.0.iter_mut().zip(thresholds).for_each(|(slot, t)| *slot = *t);
+                    *pivot = block.0.last().copied().unwrap_or(f32::INFINITY);
+                    ranking.blocks.push(block);
+                }
+                ranking.slots.push(Slot { pivots, feature: *feature, first, missing: *missing });
+            }
+        }
+        Some(ranking)
+    }
+}
