@@ -7,6 +7,7 @@
 #
 # Targets are the files of fuzz/fuzz_targets. Each keeps what it learns in fuzz/corpus/TARGET, starts from there
 # the next time, and leaves what made it fail in fuzz/artifacts/TARGET; `SHOW_PANICS=1 fuzz/run.sh TARGET FILE` runs such a file again.
+# `onnx` is any bytes as a model, `ensemble` is sound tree ensembles whose predictions are compared with a plain walk.
 # Without arguments that bound it, it runs until it finds something. Give way to others with nice.
 #
 # It needs Rust and a C++ compiler (Debian: apt-get install g++). The coverage comes from LLVM's pass, which stable rustc
@@ -58,7 +59,7 @@ for argument in "$@"; do
     [ -f "$argument" ] && exec "$program" -timeout=5 -rss_limit_mb=2048 "$@"
 done
 # Without -entropic=0 most of the time goes into weighing the corpus: tract has half a million places to reach.
-limits=(-timeout=5 -rss_limit_mb=512 -max_len=4096 -entropic=0 -artifact_prefix="artifacts/$target/" -print_final_stats=1)
+limits=(-timeout=5 -rss_limit_mb=512 -max_len=4096 -entropic=0 -len_control=0 -artifact_prefix="artifacts/$target/" -print_final_stats=1)
 # AddressSanitizer's shadow and quarantine are not the program's memory.
 [ "${ASAN:-0}" = 1 ] && limits+=(-rss_limit_mb=2048)
 [ -f "corpus/$target.dict" ] && limits+=(-dict="corpus/$target.dict")

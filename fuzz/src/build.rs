@@ -149,6 +149,16 @@ fn value(name: &str, dims: &[i64]) -> ValueInfoProto {
 
 /// A model from input `X` of `[rows, FEATURES]` to output `Y`.
 pub fn model(ml: i64, initializer: Vec<TensorProto>, nodes: Vec<NodeProto>) -> ModelProto {
+    model_of(FEATURES, ml, initializer, nodes)
+}
+
+/// The same with a number of features.
+pub fn model_of(
+    features: usize,
+    ml: i64,
+    initializer: Vec<TensorProto>,
+    nodes: Vec<NodeProto>,
+) -> ModelProto {
     let opset = |domain: &str, version| OperatorSetIdProto { domain: domain.to_owned(), version };
     ModelProto {
         ir_version: 8,
@@ -156,7 +166,7 @@ pub fn model(ml: i64, initializer: Vec<TensorProto>, nodes: Vec<NodeProto>) -> M
         graph: Some(GraphProto {
             node: nodes,
             initializer,
-            input: vec![value("X", &[-1, FEATURES as i64])],
+            input: vec![value("X", &[-1, features as i64])],
             output: vec![value("Y", &[-1, -1])],
             ..GraphProto::default()
         }),
