@@ -1,6 +1,10 @@
+mod five;
+
+use proptest::prelude::*;
+
 use super::super::error::Problems;
 use super::super::limits::{MAX_DEPTH, MAX_FEATURES, MAX_OUTPUTS};
-use super::super::testing::{Arrays, Tree, branch, leaf};
+use super::super::testing::{Arrays, MODES, Tree, branch, ensemble, leaf};
 use super::*;
 
 fn build(arrays: &Arrays) -> Result<Ensemble, Problems> {
@@ -287,4 +291,77 @@ fn a_flood_of_problems_is_counted() {
     let problems = build(&arrays).unwrap_err();
     assert_eq!((problems.listed().len(), problems.more()), (16, 484));
     assert!(problems.to_string().ends_with("and 484 more"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn neither_order_nor_names_of_nodes_matter((arrays, _) in ensemble(&MODES), seed in any::<u64>()) {
+        let mut shuffled = arrays.clone();
+        let mut state = seed | 1;
+        let mut random = move |n: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as usize % n
+        };
+        // Below the root of each tree, any two may change places.
+        for at in 0..shuffled.nodes.len() {
+            let other = random(shuffled.nodes.len());
+            let [a, b] = [at, other].map(|i| shuffled.nodes[i]);
+            if a[0] == b[0] && a[1] != 0 && b[1] != 0 {
+                shuffled.nodes.swap(at, other);
+                shuffled.modes.swap(at, other);
+                shuffled.values.swap(at, other);
+            }
+        }
+        for node in &mut shuffled.nodes {
+            for id in [1, 3, 4] {
+                node[id] = 1_000_000 - 7 * node[id];
+            }
+            node[0] = 50_000 - node[0];
+        }
+        for target in &mut shuffled.targets {
+            (target[0], target[1]) = (50_000 - target[0], 1_000_000 - 7 * target[1]);
+        }
+        prop_assert_eq!(build(&shuffled).unwrap(), build(&arrays).unwrap());
+    }
+}
+
+/// A classifier of one stump whose leaves hold these weights.
+fn classifier(classes: i64, low: &[(usize, f32)], high: &[(usize, f32)]) -> Arrays {
+    let tree = branch("BRANCH_LEQ", 0, 0.5, Tree::Leaf(low.to_vec()), Tree::Leaf(high.to_vec()));
+    Arrays { kind: Kind::Classifier, n_targets: classes, ..Arrays::new(1, "SUM", &[], &[tree]) }
+}
+
+#[test]
+fn classifiers_of_two_classes_may_have_one_score() {
+    let kind = |arrays: Arrays| build(&arrays).unwrap().classifier;
+    let binary = |positive| Some(Classifier::Binary { weights_are_all_positive: positive });
+    assert_eq!(kind(classifier(2, &[(0, 0.0)], &[(0, 0.7)])), binary(true));
+    assert_eq!(kind(classifier(2, &[(0, -0.1)], &[(0, 0.7)])), binary(false));
+    assert_eq!(kind(classifier(2, &[(1, 0.2)], &[(1, 0.7)])), Some(Classifier::PerClass));
+    assert_eq!(kind(classifier(2, &[(0, 0.2), (1, 0.8)], &[(1, 0.7)])), Some(Classifier::PerClass));
+    assert_eq!(kind(classifier(3, &[(0, 0.2)], &[(1, 0.7)])), Some(Classifier::PerClass));
+    assert_eq!(kind(classifier(1, &[(0, 0.2)], &[(0, 0.7)])), Some(Classifier::PerClass));
+}
+
+#[test]
+fn classifiers_that_mean_different_things_by_row_are_refused() {
+    let refused = |mut arrays: Arrays, base: &[f32], transform: &str| {
+        arrays.base_values = base.to_vec();
+        arrays.post_transform = transform.to_owned();
+        build(&arrays).expect_err("must be refused").to_string()
+    };
+    let message = refused(classifier(2, &[(0, 1.0)], &[(1, 1.0)]), &[], "NONE");
+    assert!(message.contains("class_ids: holds class 1, but some rows meet no weight for it"), "{message}");
+    let message = refused(classifier(2, &[(1, 1.0)], &[(1, 1.0)]), &[0.5], "NONE");
+    assert!(
+        message.contains("base_values: has a value for class 0, which some rows meet no weight"),
+        "{message}"
+    );
+    let message = refused(classifier(2, &[(0, 1.0)], &[(0, 1.0)]), &[0.5, 0.5], "PROBIT");
+    assert!(message.contains("base_values: has 2 values for two classes"), "{message}");
+    assert!(message.contains("post_transform: is PROBIT, which is not defined for two classes"), "{message}");
+    let message = refused(classifier(3, &[(0, 1.0)], &[(5, 1.0)]), &[], "NONE");
+    assert!(message.contains("class_ids[1]: is 5, must be 0 to 2"), "{message}");
 }

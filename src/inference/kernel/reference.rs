@@ -70,3 +70,52 @@ fn holds<T: Number>(mode: Mode, x: T, threshold: T) -> bool {
         Mode::Member(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::super::testing::{Five, MODES, bits, ensemble, rows, trees_of_five};
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn version_5_equals_the_definition((n, trees) in trees_of_five(), rows in rows()) {
+            let ensemble = Five::new(n, 1, &trees).build().unwrap();
+            let finish = Finish::new(&ensemble);
+            for row in &rows {
+                let mut wanted = vec![0.0_f32; n];
+                for (target, weight) in trees.iter().flat_map(|tree| tree.evaluate(row)) {
+                    wanted[*target] += weight;
+                }
+                let (mut found, mut scored) = (vec![7.0; n], vec![true; n]);
+                predict(&ensemble, &finish, row, &mut found, &mut scored);
+                prop_assert_eq!(bits(&found), bits(&wanted), "on {:?}", row);
+            }
+        }
+
+        #[test]
+        fn double_precision_takes_the_same_leaves((arrays, trees) in ensemble(&MODES), rows in rows()) {
+            let narrow = arrays.build().unwrap();
+            if narrow.aggregate != super::super::super::ensemble::Aggregate::Sum {
+                return Ok(());
+            }
+            let wide = narrow.widen();
+            let finish = Finish::new(&wide);
+            for row in &rows {
+                let mut wanted = vec![0.0_f64; wide.n_targets];
+                for (target, weight) in trees.iter().flat_map(|tree| tree.evaluate(row)) {
+                    wanted[*target] += f64::from(*weight);
+                }
+                for (wanted, base) in wanted.iter_mut().zip(&wide.base_values) {
+                    *wanted += base;
+                }
+                let (mut found, mut scored) = (vec![7.0; wide.n_targets], vec![true; wide.n_targets]);
+                predict(&wide, &finish, row, &mut found, &mut scored);
+                prop_assert_eq!(&found, &wanted, "on {:?}", row);
+            }
+        }
+    }
+}

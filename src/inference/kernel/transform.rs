@@ -109,3 +109,87 @@ pub(super) fn classify<T: Number>(
         (_, scores) => regression(transform, scores),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close<T: Number>(found: &[T], wanted: &[f64]) {
+        assert_eq!(found.len(), wanted.len());
+        for (found, wanted) in found.iter().zip(wanted) {
+            let found: f64 = (*found).into();
+            assert!(
+                (found - wanted).abs() <= 1e-6 * wanted.abs() || found == *wanted,
+                "{found}, not {wanted}"
+            );
+        }
+    }
+
+    fn transformed<const N: usize>(transform: PostTransform, scores: [f32; N]) -> [f32; N] {
+        let mut scores = scores;
+        regression(transform, &mut scores);
+        scores
+    }
+
+    // The numbers are what ONNX Runtime 1.32 gives.
+    #[test]
+    fn several_targets() {
+        use PostTransform::{Logistic, None, Probit, Softmax, SoftmaxZero};
+        close(&transformed(None, [0.3, 0.9]), &[0.3, 0.9]);
+        close(&transformed(Logistic, [0.3, 0.0, -0.9]), &[0.574_442_5, 0.5, 0.289_050_5]);
+        close(&transformed(Softmax, [0.3, 0.0, 0.0]), &[0.402_959_88, 0.298_520_03, 0.298_520_03]);
+        close(&transformed(SoftmaxZero, [0.3, 0.0, 0.0]), &[1.0, 0.0, 0.0]);
+        close(&transformed(Probit, [0.3, 0.0, 0.9]), &[-0.524_445_9, f64::NEG_INFINITY, 1.281_712_9]);
+        assert!(transformed(Probit, [0.5, 1.5])[1].is_nan());
+    }
+
+    #[test]
+    fn one_target_has_no_transform_but_probit() {
+        use PostTransform::{Logistic, Probit, Softmax, SoftmaxZero};
+        for transform in [Logistic, Softmax, SoftmaxZero] {
+            assert_eq!(transformed(transform, [0.3]), [0.3]);
+        }
+        close(&transformed(Probit, [0.3]), &[-0.524_445_9]);
+    }
+
+    #[test]
+    fn large_scores_do_not_overflow() {
+        close(&transformed(PostTransform::Softmax, [3e38, 3e38, -3e38]), &[0.5, 0.5, 0.0]);
+        close(&transformed(PostTransform::Logistic, [1e30, -1e30]), &[1.0, 0.0]);
+        assert!(transformed(PostTransform::Softmax, [f32::INFINITY, 0.0])[0].is_nan());
+    }
+
+    #[test]
+    fn doubles_stay_doubles_in_softmax() {
+        let mut scores = [0.1_f64, 0.2];
+        regression(PostTransform::Softmax, &mut scores);
+        let wanted = 1.0 / (1.0 + libm::exp(0.1));
+        assert!((scores[0] - wanted).abs() < 1e-15, "{scores:?}");
+    }
+
+    #[test]
+    fn two_classes_with_one_score() {
+        let scores = |positive, transform, base: &[f32], score| {
+            let mut scores = [score, 0.0];
+            let binary = Classifier::Binary { weights_are_all_positive: positive };
+            classify(binary, transform, base, &mut scores);
+            scores
+        };
+        use PostTransform::{Logistic, None, Softmax};
+        close(&scores(true, None, &[], 0.2), &[0.8, 0.2]);
+        close(&scores(true, Softmax, &[0.25], 0.2), &[0.55, 0.45]);
+        close(&scores(false, None, &[], -0.2), &[0.2, -0.2]);
+        close(&scores(false, None, &[0.25], 0.7), &[-0.95, 0.95]);
+        close(&scores(true, Logistic, &[], 0.2), &[0.450_166_05, 0.549_833_95]);
+        close(&scores(false, Logistic, &[0.25], -0.2), &[0.487_502_63, 0.512_497_37]);
+    }
+
+    #[test]
+    fn a_score_for_each_class() {
+        let mut scores = [0.2_f32, 0.7];
+        classify(Classifier::PerClass, PostTransform::None, &[0.25], &mut scores);
+        close(&scores, &[0.45, 0.7]);
+        classify(Classifier::PerClass, PostTransform::Logistic, &[], &mut scores);
+        close(&scores, &[0.610_639_24, 0.668_187_74]);
+    }
+}

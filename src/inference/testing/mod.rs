@@ -1,5 +1,6 @@
 //! Random tree ensembles for tests, and the ONNX files that hold them.
 
+mod five;
 #[cfg(feature = "onnx")]
 mod onnx;
 
@@ -7,6 +8,7 @@ use proptest::prelude::*;
 
 use super::ensemble::{Attributes, Ensemble, Kind};
 use super::error::Problems;
+pub(super) use five::*;
 #[cfg(feature = "onnx")]
 pub(super) use onnx::*;
 
@@ -38,6 +40,7 @@ impl Tree {
                     "BRANCH_GTE" => x >= *threshold,
                     "BRANCH_GT" => x > *threshold,
                     "BRANCH_EQ" => x == *threshold,
+                    MEMBER => SETS[*threshold as usize].contains(&x),
                     _ => x != *threshold,
                 };
                 children[usize::from(!(yes || x.is_nan() && *missing))].evaluate(row)
@@ -46,9 +49,11 @@ impl Tree {
     }
 }
 
-/// The arrays of a `TreeEnsembleRegressor`, to be filled from trees or spoilt by hand.
+/// The arrays of a `TreeEnsembleRegressor` or `TreeEnsembleClassifier`, to be filled from trees or spoilt by hand.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Arrays {
+    pub(super) kind: Kind,
+    /// Targets, or classes.
     pub(super) n_targets: i64,
     pub(super) aggregate: String,
     pub(super) post_transform: String,
@@ -110,7 +115,7 @@ impl Arrays {
         let [trees, nodes, features, yes, no, missing]: [Vec<i64>; 6] = std::array::from_fn(column);
         let [leaf_trees, leaves, targets]: [Vec<i64>; 3] = std::array::from_fn(target);
         let attributes = Attributes {
-            kind: Kind::Regressor,
+            kind: self.kind,
             n_targets: Some(self.n_targets),
             aggregate: (&*self.aggregate).into(),
             post_transform: (&*self.post_transform).into(),

@@ -10,7 +10,8 @@ use tract_onnx::pb::{
     TypeProto, ValueInfoProto,
 };
 
-use super::Arrays;
+use super::super::ensemble::Kind;
+use super::{Arrays, Five};
 
 /// Operators of ai.onnx.ml; what is not listed is of the default domain.
 const ML: &[&str] = &[
@@ -153,9 +154,8 @@ impl Arrays {
     pub(in super::super) fn attributes(&self) -> Vec<AttributeProto> {
         let column = |at: usize| self.nodes.iter().map(move |node| node[at]);
         let target = |at: usize| self.targets.iter().map(move |target| target[at]);
+        let leaves = |name: &str| self.kind.attribute(name);
         let mut attributes = vec![
-            int("n_targets", self.n_targets),
-            string("aggregate_function", &self.aggregate),
             string("post_transform", &self.post_transform),
             ints("nodes_treeids", column(0)),
             ints("nodes_nodeids", column(1)),
@@ -165,11 +165,16 @@ impl Arrays {
             ints("nodes_missing_value_tracks_true", column(5)),
             strings("nodes_modes", self.modes.iter().copied()),
             floats("nodes_values", self.values.iter().copied()),
-            ints("target_treeids", target(0)),
-            ints("target_nodeids", target(1)),
-            ints("target_ids", target(2)),
-            floats("target_weights", self.weights.iter().copied()),
+            ints(&leaves("treeids"), target(0)),
+            ints(&leaves("nodeids"), target(1)),
+            ints(&leaves("ids"), target(2)),
+            floats(&leaves("weights"), self.weights.iter().copied()),
         ];
+        match self.kind {
+            Kind::Regressor => attributes
+                .extend([int("n_targets", self.n_targets), string("aggregate_function", &self.aggregate)]),
+            Kind::Classifier => attributes.push(ints("classlabels_int64s", 0..self.n_targets)),
+        }
         if !self.base_values.is_empty() {
             attributes.push(floats("base_values", self.base_values.iter().copied()));
         }
@@ -177,11 +182,51 @@ impl Arrays {
     }
 
     pub(in super::super) fn node(&self, input: &str, output: &str) -> NodeProto {
-        node("TreeEnsembleRegressor", &[input], output, self.attributes())
+        match self.kind {
+            Kind::Regressor => node("TreeEnsembleRegressor", &[input], output, self.attributes()),
+            Kind::Classifier => {
+                let mut node = node("TreeEnsembleClassifier", &[input], "label", self.attributes());
+                node.output.push(output.to_owned());
+                node
+            }
+        }
     }
 
     /// The bytes of a model that is nothing but this ensemble.
     pub(in super::super) fn bytes(&self, n_features: i64) -> Vec<u8> {
         bytes(&model(n_features, vec![], vec![self.node("X", "Y")]))
+    }
+}
+
+impl Five {
+    pub(in super::super) fn node(&self, input: &str, output: &str) -> NodeProto {
+        let column = |at: usize| self.nodes.iter().map(move |node| node[at]);
+        let list = |values: &[f32]| tensor("", &[values.len() as i64], values);
+        let modes = TensorProto {
+            dims: vec![self.modes.len() as i64],
+            data_type: DataType::Uint8 as i32,
+            raw_data: self.modes.clone(),
+            ..TensorProto::default()
+        };
+        let mut attributes = vec![
+            int("n_targets", self.n_targets),
+            int("aggregate_function", self.aggregate),
+            int("post_transform", self.post_transform),
+            ints("tree_roots", self.roots.iter().copied()),
+            ints("nodes_featureids", column(0)),
+            ints("nodes_truenodeids", column(1)),
+            ints("nodes_trueleafs", column(2)),
+            ints("nodes_falsenodeids", column(3)),
+            ints("nodes_falseleafs", column(4)),
+            ints("nodes_missing_value_tracks_true", column(5)),
+            tensor_attribute("nodes_modes", modes),
+            tensor_attribute("nodes_splits", list(&self.splits)),
+            ints("leaf_targetids", self.targets.iter().copied()),
+            tensor_attribute("leaf_weights", list(&self.weights)),
+        ];
+        if !self.members.is_empty() {
+            attributes.push(tensor_attribute("membership_values", list(&self.members)));
+        }
+        node("TreeEnsemble", &[input], output, attributes)
     }
 }
