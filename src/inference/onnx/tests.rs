@@ -1,6 +1,7 @@
 //! What is refused, and that nothing in a file can do worse than be refused.
 
 mod graph;
+mod trees;
 
 use proptest::prelude::*;
 use tract_onnx::pb::attribute_proto::AttributeType;
