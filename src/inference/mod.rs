@@ -29,7 +29,8 @@ mod onnx;
 mod set;
 #[cfg(test)]
 mod testing;
-#[cfg(all(test, feature = "onnx"))]
+#[cfg(test)]
+#[cfg(feature = "onnx")]
 mod tests;
 
 pub use error::{ModelError, ModelErrors, Problem, Problems};

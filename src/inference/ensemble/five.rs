@@ -167,7 +167,7 @@ impl<T: Number> AttributesFive<'_, T> {
     /// The sets of the `BRANCH_MEMBER` nodes, in the order of these.
     fn check_sets(&self) -> Result<Vec<Box<[T]>>, Problems> {
         let mut problems = Problems::default();
-        let wanted = self.modes.iter().filter(|mode| **mode == MEMBER).count();
+        let wanted = self.modes.iter().copied().filter(|mode| *mode == MEMBER).count();
         let members = match &*self.members {
             [members @ .., last] if last.is_nan() => members,
             members => members,
@@ -304,14 +304,12 @@ impl<T: Number> AttributesFive<'_, T> {
                 return 0;
             }
         };
-        match usize::try_from(*id).ok().filter(|id| *id < n) {
-            Some(id) => (first + id) as u32,
-            None => {
-                let reason = format!("is {id}: there is no such {what}, they are 0 to {}", n - 1);
-                problems.push(format!("{ids}[{i}]"), reason);
-                0
-            }
+        if let Some(id) = usize::try_from(*id).ok().filter(|id| *id < n) {
+            return (first + id) as u32;
         }
+        let reason = format!("is {id}: there is no such {what}, they are 0 to {}", n - 1);
+        problems.push(format!("{ids}[{i}]"), reason);
+        0
     }
 }
 

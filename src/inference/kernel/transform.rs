@@ -169,13 +169,13 @@ mod tests {
 
     #[test]
     fn two_classes_with_one_score() {
+        use PostTransform::{Logistic, None, Softmax};
         let scores = |positive, transform, base: &[f32], score| {
             let mut scores = [score, 0.0];
             let binary = Classifier::Binary { weights_are_all_positive: positive };
             classify(binary, transform, base, &mut scores);
             scores
         };
-        use PostTransform::{Logistic, None, Softmax};
         close(&scores(true, None, &[], 0.2), &[0.8, 0.2]);
         close(&scores(true, Softmax, &[0.25], 0.2), &[0.55, 0.45]);
         close(&scores(false, None, &[], -0.2), &[0.2, -0.2]);

@@ -62,11 +62,11 @@ fn sharing_cannot_grow_beyond_the_limit() {
 
 #[test]
 fn numbers_name_aggregates_and_transforms_as_onnx_runtime_reads_them() {
+    use PostTransform::{Logistic, None, Probit, Softmax, SoftmaxZero};
     let build = |aggregate, post_transform| Five { aggregate, post_transform, ..five() }.build();
     let aggregates = [0, 1, 2, 3].map(|number| build(number, 0).unwrap().aggregate);
     assert_eq!(aggregates, [Aggregate::Average, Aggregate::Sum, Aggregate::Min, Aggregate::Max]);
     let transforms = [0, 1, 2, 3, 4].map(|number| build(1, number).unwrap().post_transform);
-    use PostTransform::{Logistic, None, Probit, Softmax, SoftmaxZero};
     assert_eq!(transforms, [None, Logistic, Softmax, SoftmaxZero, Probit]);
     let message = build(4, 5).unwrap_err().to_string();
     assert!(message.contains("aggregate_function: is 4, must be 0 (AVERAGE), 1 (SUM)"), "{message}");
@@ -88,7 +88,7 @@ fn nodes_and_leaves_are_checked() {
     assert_refused("nodes_modes[1]: is 7, must be 0 (BRANCH_LEQ)", |a| a.modes[1] = 7);
     assert_refused("nodes_featureids[0]: is -1", |a| a.nodes[0][0] = -1);
     assert_refused("nodes_truenodeids[0]: is 3: there is no such leaf, they are 0 to 2", |a| {
-        a.nodes[0][1] = 3
+        a.nodes[0][1] = 3;
     });
     assert_refused("nodes_falsenodeids[0]: is -1: there is no such node", |a| a.nodes[0][3] = -1);
     assert_refused("nodes_falseleafs[0]: is 2, must be 0 or 1", |a| a.nodes[0][4] = 2);

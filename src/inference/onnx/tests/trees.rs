@@ -142,6 +142,11 @@ fn version_5_is_read_with_its_sets() {
     assert_eq!(out, [1.0, 1.0, 2.0, 3.0, 2.0]);
 }
 
+fn replace(node: &mut NodeProto, attribute: AttributeProto) {
+    node.attribute.retain(|a| a.name != attribute.name);
+    node.attribute.push(attribute);
+}
+
 #[test]
 fn version_5_attributes_are_type_checked() {
     let message = |change: fn(&mut NodeProto)| {
@@ -149,10 +154,6 @@ fn version_5_attributes_are_type_checked() {
         change(&mut node);
         trees::read(&node, trees::FIVE).map(drop).expect_err("must be refused").to_string()
     };
-    fn replace(node: &mut NodeProto, attribute: AttributeProto) {
-        node.attribute.retain(|a| a.name != attribute.name);
-        node.attribute.push(attribute);
-    }
     let found = message(|node| replace(node, tensor_attribute("nodes_modes", tensor("", &[1], &[0.0]))));
     assert!(found.contains("nodes_modes: holds FLOAT values where UINT8 is expected"), "{found}");
     let found = message(|node| replace(node, floats("leaf_weights", [1.0])));
