@@ -179,3 +179,54 @@ fn version_5_gives_doubles_for_doubles() {
     set_type(&mut graph(&mut model).output[0], DataType::Double);
     assert_eq!(predict(&model), (vec![0.2, 0.2], Path::Kernel));
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn no_arrays_of_version_5_make_it_panic(
+        (targets, trees) in trees_of_five(),
+        aggregate in -1..5_i64,
+        post_transform in -1..6_i64,
+        changes in prop::collection::vec(
+            (0..10_usize, any::<prop::sample::Index>(), prop_oneof![-2..12_i64, any::<i64>()]),
+            0..4,
+        ),
+    ) {
+        let mut five = Five { post_transform, ..Five::new(targets, aggregate, &trees) };
+        for (column, at, number) in changes {
+            let node = at.index(five.nodes.len());
+            match column {
+                0..=5 => five.nodes[node][column] = number,
+                6 => five.modes[node] = number as u8,
+                7 => { let at = at.index(five.roots.len()); five.roots[at] = number; }
+                8 => { let at = at.index(five.targets.len()); five.targets[at] = number; }
+                _ => five.members.truncate(at.index(five.members.len() + 1)),
+            }
+        }
+        let file = bytes(&model(FEATURES, vec![], vec![five.node("X", "Y")]));
+        if let Ok(mut model) = Model::from_onnx("mutated", &file, FEATURES as usize) {
+            let mut out = vec![0.0; model.n_outputs()];
+            model.predict(&[f32::NAN, 0.0, 1.0, -1.5], &mut out).unwrap();
+        }
+    }
+
+    #[test]
+    fn no_arrays_of_a_classifier_make_it_panic(
+        (arrays, _) in ensemble(&MODES),
+        transform in prop::sample::select(&["NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO", "PROBIT", "?"][..]),
+        bases in 0..4_usize,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), -1..4_i64), 0..9),
+    ) {
+        let mut arrays = Arrays { kind: Kind::Classifier, post_transform: transform.to_owned(), ..arrays };
+        arrays.base_values = vec![0.5; bases];
+        for (at, class) in changes {
+            let at = at.index(arrays.targets.len());
+            arrays.targets[at][2] = class;
+        }
+        if let Ok(mut model) = Model::from_onnx("mutated", &arrays.bytes(FEATURES), FEATURES as usize) {
+            let mut out = vec![0.0; model.n_outputs()];
+            model.predict(&[f32::NAN, 0.0, 1.0, -1.5], &mut out).unwrap();
+        }
+    }
+}
