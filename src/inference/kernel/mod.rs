@@ -11,6 +11,8 @@
 mod condition;
 mod double;
 mod fold;
+#[cfg(test)]
+mod instructions;
 mod kind;
 #[cfg(test)]
 mod large;
