@@ -9,8 +9,8 @@ each of them in ONNX Runtime (one thread) and in cooltwin on the same rows: rand
 values exactly at a threshold and at the next float above and below, and rows with NaN and infinities.
 The tests of the tree operators that the onnx package carries run as well, all of them.
 
-Tree models must agree to the bit; networks within 1e-5, relative, and the exponentials and logarithms
-of transforms within 1e-6 (PROBIT 1e-5, absolute). Exit code 1 otherwise.
+Tree models must agree to the bit; networks within 1e-5, relative; transforms, which take exponentials and
+logarithms, within 1e-6 (PROBIT 1e-5), SOFTMAX relative. Exit code 1 otherwise.
 
 PROGRAM is the example `predict_onnx`; without --predict it is built with cargo (dev profile).
 """

@@ -1,10 +1,10 @@
 //! What the operators do to the scores after the base values: logistic, softmax, probit, and the
 //! rules of classifiers.
 //!
-//! The formulas are ONNX Runtime's, in single precision as there, also for double ensembles where it
-//! does so. The exponentials and logarithms are computed in double precision and rounded, which is the
-//! nearest single-precision value in all but a few cases in a billion; a C library's `expf` and `logf` may differ
-//! from it in the last place, so results agree within 1e-6, relative, not always to the bit.
+//! The formulas are ONNX Runtime's, in single precision as there, softmax of doubles in double. Single
+//! exponentials and logarithms are computed in double precision and rounded, which is nearly always the
+//! nearest value; a C library's `expf` and `logf` may differ from it in the last place. So results agree
+//! within 1e-6, mostly to the bit; PROBIT, which subtracts nearly equal numbers, within 1e-5.
 
 use super::super::ensemble::{Classifier, Number, PostTransform};
 

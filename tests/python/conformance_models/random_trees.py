@@ -11,7 +11,7 @@ MEMBER = "BRANCH_MEMBER"
 AGGREGATES = ["AVERAGE", "SUM", "MIN", "MAX"]
 # As ONNX Runtime numbers them in version 5; the operator's text has 1 and 2 the other way round.
 TRANSFORMS = ["NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO", "PROBIT"]
-# Probabilities are compared relative to themselves, down to where single precision ends.
+# Shares of a softmax are compared relative to themselves, down to where single precision ends.
 FLOOR = 1e-37
 # The feature that sets are tested on. ONNX Runtime cuts it to whole numbers where a set is large.
 CATEGORY = 3
@@ -238,6 +238,8 @@ def within(transform):
     """How nearly the outputs of a transform must agree."""
     if transform == "PROBIT":  # its formula subtracts nearly equal numbers around 0
         return {"tolerance": 10 * TRANSFORM_TOLERANCE, "floor": 1.0}
+    if transform == "LOGISTIC":  # what is left of 1 has the precision of 1
+        return {"tolerance": TRANSFORM_TOLERANCE, "floor": 1.0}
     return {"tolerance": TRANSFORM_TOLERANCE, "floor": FLOOR}
 
 
