@@ -9,7 +9,7 @@ use super::manifest::{MANIFEST_FILE, Manifest};
 use super::reference::{REFERENCE_FILE, Reference};
 use super::seal::sha256_hex;
 use super::vector::Assembler;
-use super::{Bundle, BundleErrors, BundleFiles};
+use super::{Bundle, BundleErrors, BundleFiles, LoadOptions, LoadTimes};
 use crate::domain::ModelIdentity;
 use crate::inference::{KernelKind, ModelSet, ModelSource, TargetSource};
 
@@ -36,13 +36,13 @@ pub(super) fn file_text<'f>(files: &'f BundleFiles, name: &str) -> Result<&'f st
 
 impl Parts {
     /// Compiles features and loads models: everything that sealing needs too. `problems` are those found
-    /// before; they are reported with what is found here.
+    /// before; they are reported with what is found here. Gives the time the models took as well.
     pub(super) fn compile(
         files: &BundleFiles,
         manifest: Manifest,
         mut problems: Vec<String>,
-        kernel: Option<KernelKind>,
-    ) -> Result<Self, BundleErrors> {
+        options: LoadOptions,
+    ) -> Result<(Self, u64), BundleErrors> {
         let reference = load_reference(files, &manifest).unwrap_or_else(|found| {
             problems.extend(found);
             None
@@ -50,11 +50,15 @@ impl Parts {
         let assembler = Assembler::new(&manifest, reference.as_ref())
             .map_err(|errors| problems.extend(errors.iter().map(describe)))
             .ok();
-        let models = load_models(files, &manifest, kernel).map_err(|found| problems.extend(found)).ok();
+        let begin = (options.stopwatch)();
+        let models =
+            load_models(files, &manifest, options.kernel).map_err(|found| problems.extend(found)).ok();
+        let took = (options.stopwatch)().saturating_sub(begin);
         match (assembler, models) {
             (Some(assembler), Some(models)) if problems.is_empty() => {
                 let predictor = Predictor::new(&manifest, models);
-                Ok(Self { reference, evaluator: Evaluator::new(assembler, predictor), manifest })
+                let evaluator = Evaluator::new(assembler, predictor);
+                Ok((Self { reference, evaluator, manifest }, took))
             }
             _ => Err(BundleErrors(problems)),
         }
@@ -175,13 +179,19 @@ fn leaking_features(parts: &Parts) -> Vec<String> {
         .collect()
 }
 
-pub(super) fn load(files: &BundleFiles, kernel: Option<KernelKind>) -> Result<Bundle, BundleErrors> {
+pub(super) fn load(files: &BundleFiles, options: LoadOptions) -> Result<Bundle, BundleErrors> {
+    let stopwatch = options.stopwatch;
+    let begin = stopwatch();
     let manifest = Manifest::parse(file_text(files, MANIFEST_FILE)?).map_err(BundleErrors)?;
+    let parsed = stopwatch();
     let problems = check_hashes(files, &manifest);
-    let mut parts = Parts::compile(files, manifest, problems, kernel)?;
+    let hashed = stopwatch();
+    let (mut parts, models) = Parts::compile(files, manifest, problems, options)?;
+    let compiled = stopwatch();
     let golden_text = file_text(files, GOLDEN_FILE)?;
     let golden_frames =
         golden::verify(&mut parts.evaluator, &parts.manifest, golden_text).map_err(BundleErrors)?;
+    let proven = stopwatch();
     let mut sha256 = sha256_hex(files.0.get(MANIFEST_FILE).map_or(&[][..], Vec::as_slice));
     sha256.truncate(IDENTITY_DIGITS);
     let leaking = leaking_features(&parts);
@@ -193,6 +203,12 @@ pub(super) fn load(files: &BundleFiles, kernel: Option<KernelKind>) -> Result<Bu
         },
         leaking_features: leaking,
         golden_frames,
+        load_times: LoadTimes {
+            hashes: hashed.saturating_sub(parsed),
+            models,
+            features: (parsed.saturating_sub(begin) + compiled.saturating_sub(hashed)).saturating_sub(models),
+            golden: proven.saturating_sub(compiled),
+        },
         manifest: parts.manifest,
         reference: parts.reference,
         evaluator: parts.evaluator,

@@ -50,6 +50,37 @@ pub struct Bundle {
     pub leaking_features: Vec<String>,
     /// Golden frames that were replayed.
     pub golden_frames: usize,
+    /// How long the steps of loading took.
+    pub load_times: LoadTimes,
+}
+
+/// How to load a bundle.
+#[derive(Debug, Clone, Copy)]
+pub struct LoadOptions {
+    /// The kernel that evaluates the tree ensembles; `None` is the fastest for each.
+    pub kernel: Option<KernelKind>,
+    /// Reads a clock, in nanoseconds.
+    pub stopwatch: fn() -> u64,
+}
+
+impl Default for LoadOptions {
+    /// The fastest kernels, and no clock.
+    fn default() -> Self {
+        Self { kernel: None, stopwatch: || 0 }
+    }
+}
+
+/// How long the steps of loading took, in nanoseconds of [`LoadOptions::stopwatch`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LoadTimes {
+    /// Comparing files with the hashes the manifest states.
+    pub hashes: u64,
+    /// Decoding, checking and laying out the models.
+    pub models: u64,
+    /// Parsing the manifest and the reference, compiling the features.
+    pub features: u64,
+    /// Replaying the golden vectors.
+    pub golden: u64,
 }
 
 impl Bundle {
@@ -58,15 +89,15 @@ impl Bundle {
     /// # Errors
     /// All that is wrong with it, each with file and place.
     pub fn load(files: &BundleFiles) -> Result<Self, BundleErrors> {
-        load::load(files, None)
+        load::load(files, LoadOptions::default())
     }
 
-    /// The same with the kernel that evaluates the tree ensembles; `None` for the fastest.
+    /// The same, with options.
     ///
     /// # Errors
-    /// As [`Bundle::load`], and if the kernel cannot evaluate a model of the bundle.
-    pub fn load_with(files: &BundleFiles, kernel: Option<KernelKind>) -> Result<Self, BundleErrors> {
-        load::load(files, kernel)
+    /// As [`Bundle::load`], and if the kernel asked for cannot evaluate a model of the bundle.
+    pub fn load_with(files: &BundleFiles, options: LoadOptions) -> Result<Self, BundleErrors> {
+        load::load(files, options)
     }
 
     /// Names of the targets, in order.

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::golden::{GOLDEN_FILE, record};
 use super::load::{Parts, file_names, file_text};
 use super::manifest::{MANIFEST_FILE, Manifest};
-use super::{BundleErrors, BundleFiles};
+use super::{BundleErrors, BundleFiles, LoadOptions};
 
 /// SHA-256 in hex.
 #[must_use]
@@ -28,7 +28,7 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 pub fn seal(files: &BundleFiles, readings: Option<&str>) -> Result<BundleFiles, BundleErrors> {
     let manifest_text = file_text(files, MANIFEST_FILE)?.to_owned();
     let manifest = Manifest::parse(&manifest_text).map_err(BundleErrors)?;
-    let mut parts = Parts::compile(files, manifest, Vec::new(), None)?;
+    let (mut parts, _) = Parts::compile(files, manifest, Vec::new(), LoadOptions::default())?;
     let readings = match readings {
         Some(readings) => readings,
         None => file_text(files, GOLDEN_FILE)?,

@@ -1,6 +1,7 @@
 //! `cooltwin bench`: how fast a bundle is on this machine.
 
 mod host;
+mod kernels;
 mod measure;
 mod report;
 
@@ -28,7 +29,9 @@ reading of the clock, whose cost is stated.
 Examples:
   cooltwin bench
   cooltwin bench --bundle my-models --runs 100000
-  cooltwin bench --json > bench.json";
+  cooltwin bench --json > bench.json
+  cooltwin bench --kernels
+  COOLTWIN_KERNEL=walk cooltwin bench";
 
 /// What `cooltwin bench` takes.
 #[derive(Debug, clap::Args)]
@@ -50,6 +53,9 @@ pub struct Args {
     /// One JSON document instead of the table
     #[arg(long)]
     pub json: bool,
+    /// Every tree kernel on every model as well: which there are, which was chosen and why, how fast each is
+    #[arg(long)]
+    pub kernels: bool,
 }
 
 /// Does it.
@@ -68,7 +74,9 @@ pub fn bench(args: &Args) -> Outcome {
     let workload = Workload::new(&bundle, Simulator::new(SimulatorConfig::default())?);
     let mut lines = measure::models(&mut bundle, &files, &workload, runs)?;
     lines.extend(measure::vectors(&mut bundle, &workload, runs)?);
-    let identity = bundle.identity.clone();
+    let kernels =
+        if args.kernels { kernels::measure(&mut bundle, &files, &workload, args.runs)? } else { Vec::new() };
+    let (identity, times) = (bundle.identity.clone(), bundle.load_times);
     lines.push(measure::street(bundle, &workload, runs)?);
     let report = Report {
         bundle: identity,
@@ -77,9 +85,11 @@ pub fn bench(args: &Args) -> Outcome {
         runs: args.runs,
         timer_overhead_ns: measure::timer_overhead_ns(),
         load_ms: load.as_secs_f64() * 1e3,
+        load_steps: report::LoadSteps::of(times),
         resident_mb: memory_after.map(mega),
         resident_by_load_mb: memory_after.zip(memory_before).map(|(after, before)| mega(after - before)),
         lines,
+        kernels,
     };
     report.write(args.json, &mut output::bulk())?;
     Ok(())

@@ -1,9 +1,10 @@
 //! Finding and loading the model bundle a command is about.
 
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Failure;
-use crate::bundle::{Bundle, BundleFiles};
+use crate::bundle::{Bundle, BundleFiles, LoadOptions};
 use crate::folder;
 
 /// The folder named, or the reference bundle's.
@@ -49,7 +50,14 @@ pub fn load(path: &Path) -> Result<Bundle, Failure> {
 /// Everything that is wrong with it (exit code 78).
 pub fn load_files(path: &Path, files: &BundleFiles) -> Result<Bundle, Failure> {
     let kernel = folder::forced_kernel().map_err(Failure::configuration)?;
-    Bundle::load_with(files, kernel).map_err(|errors| wrong(path, &errors.0))
+    Bundle::load_with(files, LoadOptions { kernel, stopwatch }).map_err(|errors| wrong(path, &errors.0))
+}
+
+/// What stages are timed with; its reading costs as much as the one the daemon uses.
+#[must_use]
+pub fn stopwatch() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// What is wrong with a bundle, one line each.

@@ -4,7 +4,7 @@ use tracing::warn;
 
 use super::mqtt::{self, LinkSettings};
 use super::settings::{Checked, Settings, Source};
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, LoadOptions};
 use crate::folder;
 
 /// Settings and bundle that were found good together.
@@ -50,7 +50,7 @@ pub fn load(source: &Source) -> Result<Loaded, Vec<String>> {
 pub fn load_bundle(path: &std::path::Path) -> Result<Bundle, Vec<String>> {
     let files = folder::read_bundle(path).map_err(|error| vec![format!("{error:#}")])?;
     let kernel = folder::forced_kernel().map_err(|error| vec![format!("{error:#}")])?;
-    Bundle::load_with(&files, kernel).map_err(|errors| {
+    Bundle::load_with(&files, LoadOptions { kernel, ..LoadOptions::default() }).map_err(|errors| {
         errors.0.into_iter().map(|error| format!("bundle {}: {error}", path.display())).collect()
     })
 }

@@ -1,12 +1,13 @@
 //! The measurements.
 
 use std::hint::black_box;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
 use super::report::Line;
 use crate::bundle::{Assembler, Bundle, BundleFiles};
+use crate::cli::model;
 use crate::cli::stats::Summary;
 use crate::domain::{Effect, Now, PublishKind, Timestamp, UnitState};
 use crate::engine::{Engine, EngineSettings, Input};
@@ -57,7 +58,7 @@ impl Workload {
     }
 
     /// Feature rows as the bundle computes them from the simulated readings.
-    fn features(&self, bundle: &mut Bundle) -> Vec<Vec<f32>> {
+    pub(super) fn features(&self, bundle: &mut Bundle) -> Vec<Vec<f32>> {
         let assembler = &mut bundle.evaluator.assembler;
         let mut state = assembler.new_state();
         let mut vectors = Vec::with_capacity(self.rows.len());
@@ -172,7 +173,7 @@ pub(super) fn vectors(bundle: &mut Bundle, workload: &Workload, runs: Runs) -> a
 /// From the bytes of a frame to the bytes of the prediction document, through the engine.
 pub(super) fn street(bundle: Bundle, workload: &Workload, runs: Runs) -> anyhow::Result<Line> {
     let settings = EngineSettings { target_topics: false, ..EngineSettings::default() };
-    let mut engine = Engine::new(bundle, settings, stopwatch);
+    let mut engine = Engine::new(bundle, settings, model::stopwatch);
     let mut effects = Vec::new();
     let mut frame = String::new();
     let mut refused = 0_u64;
@@ -206,10 +207,4 @@ pub(super) fn street(bundle: Bundle, workload: &Workload, runs: Runs) -> anyhow:
 
 fn is_prediction(effect: &Effect) -> bool {
     matches!(effect, Effect::Publish(publish) if publish.kind == PublishKind::Prediction)
-}
-
-/// What the daemon times its stages with costs as much as this.
-fn stopwatch() -> u64 {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -7,6 +7,8 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::host::Host;
+use super::kernels;
+use crate::bundle::LoadTimes;
 use crate::cli::stats::Summary;
 use crate::domain::ModelIdentity;
 
@@ -21,11 +23,37 @@ pub(super) struct Report {
     pub(super) timer_overhead_ns: f64,
     /// Loading the bundle: models, features, hashes, replay of the golden lines.
     pub(super) load_ms: f64,
+    /// The steps of it.
+    pub(super) load_steps: LoadSteps,
     /// Resident memory of the process with the bundle loaded.
     pub(super) resident_mb: Option<f64>,
     /// What loading added to it.
     pub(super) resident_by_load_mb: Option<f64>,
     pub(super) lines: Vec<Line>,
+    /// All kernels on all models, where they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) kernels: Vec<kernels::Table>,
+}
+
+/// Where the time of loading went, ms. The first load of the process: nothing was in any cache of it.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct LoadSteps {
+    /// Decoding the models, checking them, laying out their kernels.
+    pub(super) models_ms: f64,
+    /// Manifest, reference and feature programs.
+    pub(super) features_ms: f64,
+    /// Comparing the files with their hashes.
+    pub(super) hashes_ms: f64,
+    /// Replaying the golden lines.
+    pub(super) golden_ms: f64,
+}
+
+impl LoadSteps {
+    pub(super) fn of(times: LoadTimes) -> Self {
+        let [models_ms, features_ms, hashes_ms, golden_ms] =
+            [times.models, times.features, times.hashes, times.golden].map(|ns| ns as f64 / 1e6);
+        Self { models_ms, features_ms, hashes_ms, golden_ms }
+    }
 }
 
 /// One thing measured.
@@ -81,7 +109,13 @@ impl Report {
             }
             _ => "memory not known on this system".to_owned(),
         };
-        let _ = writeln!(text, "load     {:.1} ms with golden replay; {memory}\n", self.load_ms);
+        let LoadSteps { models_ms, features_ms, hashes_ms, golden_ms } = self.load_steps;
+        let _ = writeln!(
+            text,
+            "load     {:.1} ms: models {models_ms:.1}, features {features_ms:.1}, hashes {hashes_ms:.1}, golden \
+             replay {golden_ms:.1}; {memory}\n",
+            self.load_ms
+        );
         let _ = writeln!(
             text,
             "{:<24} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>10} {:>8}",
@@ -90,6 +124,7 @@ impl Report {
         for line in &self.lines {
             let _ = writeln!(text, "{}", row(line));
         }
+        text.push_str(&kernels::text(&self.kernels));
         text
     }
 }
@@ -120,11 +155,14 @@ mod tests {
             runs: 3,
             timer_overhead_ns: 20.0,
             load_ms: 12.5,
+            load_steps: LoadSteps::of(LoadTimes { models: 7_000_000, ..LoadTimes::default() }),
             resident_mb: Some(14.0),
             resident_by_load_mb: Some(3.0),
             lines: vec![Line { load_ms: Some(3.5), file_bytes: Some(400_000), ..Line::new("UCAOT", ns) }],
+            kernels: Vec::new(),
         };
         let table = report.table();
+        assert!(table.contains("load     12.5 ms: models 7.0, features 0.0"), "{table}");
         let last = table.lines().last().unwrap();
         let cells: Vec<&str> = last.split_whitespace().collect();
         let want = ["UCAOT", "3.5", "2.00", "1.00", "1.00", "3.00", "2.00", "3.00", "3.00", "500000", "400"];
