@@ -53,7 +53,8 @@ pub(super) fn measure(
     runs: u32,
 ) -> anyhow::Result<Vec<Table>> {
     let width = bundle.manifest.features.len();
-    let rows = workload.features(bundle).concat();
+    let mut rows = workload.features(bundle).concat();
+    rows.truncate((runs as usize).max(WINDOW) * width);
     let set = bundle.evaluator.predictor.models();
     let mut tables = Vec::new();
     for loaded in set.models() {
@@ -154,7 +155,7 @@ fn race(
     runs: u32,
 ) -> anyhow::Result<Vec<Line>> {
     let mut contenders = contenders;
-    let rounds = (runs as usize / (rows.len() / width).max(1)).max(3);
+    let rounds = (runs as usize / (rows.len() / width).max(1)).max(1);
     for _ in 0..rounds {
         for (_, contender) in &mut contenders {
             let Ok(contender) = contender else { continue };
