@@ -14,6 +14,7 @@ import platform
 import subprocess
 import sys
 import tomllib
+from concurrent.futures import ProcessPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
@@ -79,15 +80,16 @@ def main():
     train_large(cooltwin, manifest, large)
 
     suites = [
-        suite("reference", f"models/unit-cooler, {REFERENCE_TREES} each", reference, missing),
-        suite("large", f"{TREES} trees; {json.dumps(SHAPES)}", large, missing),
+        suite("reference", f"models/unit-cooler, {REFERENCE_TREES} each", reference),
+        suite("large", f"{TREES} trees each, {', '.join(map(shape_in_words, SHAPES))}", large),
     ]
+    compile_all(suites, missing)
     packages = ("onnxruntime", "lightgbm", "treelite", "tl2cgen", "lleaves", "llvmlite", "numpy")
     content = {
         "stamp": stamp,
         "versions": {name: version(name) for name in packages}
-        | {"python": platform.python_version(), "gcc": first_line("gcc", "--version"),
-           "valgrind": first_line("valgrind", "--version"), "rustc": first_line("rustc", "--version")},
+        | {"python": platform.python_version(), "gcc": first_line("gcc", "-dumpfullversion"),
+           "valgrind": first_line("valgrind", "--version").removeprefix("valgrind-"), "rustc": first_line("rustc", "--version").split()[1]},
         "missing": missing,
         "features": rows.shape[1],
         "rows": str(folder / "rows.f32"),
@@ -98,6 +100,10 @@ def main():
         "suites": suites,
     }
     setup.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def shape_in_words(name):
+    return f"{name} {SHAPES[name]['num_leaves']} leaves and depth {SHAPES[name]['max_depth']} at most"
 
 
 def stamp_of():
@@ -140,24 +146,35 @@ def train_large(cooltwin, manifest, folder):
         lgb.Booster(model_str=text).save_model(folder / f"{name}.txt")
 
 
-def suite(name, description, folder, missing):
-    """A suite's files, compiled by whoever is installed."""
+def suite(name, description, folder):
+    """A suite's files, as peers.json has them."""
     models = [
         {"name": model, "onnx": str(folder / f"{model}.onnx"), "lightgbm": str(folder / f"{model}.txt")}
         for model in SHAPES
     ]
-    for peer, key, compile_model in ((TREELITE, "treelite", by_treelite), (LLEAVES, "lleaves", by_lleaves)):
-        for model in models:
-            if peer in missing:
-                break
-            say(f"compiling {name} {model['name']} by {peer}")
-            library = folder / f"{model['name']}.{key}.so"
+    return {"name": name, "description": description, "models": models}
+
+
+def compile_all(suites, missing):
+    """Adds the compiled models of whoever is installed."""
+    peers = [(TREELITE, "treelite", by_treelite), (LLEAVES, "lleaves", by_lleaves)]
+    if platform.machine() == "x86_64":
+        peers.append((LLEAVES, "lleaves_counted", by_lleaves_without_avx512))
+    models = [model for suite in suites for model in suite["models"]]
+    say("compiling the models")
+    with ProcessPoolExecutor() as pool:
+        running = []
+        for peer, key, compile_model in peers:
+            for model in models if peer not in missing else []:
+                text = Path(model["lightgbm"])
+                library = text.with_suffix(f".{key}.so")
+                running.append((peer, key, model, library, pool.submit(compile_model, text, library)))
+        for peer, key, model, library, future in running:
             try:
-                compile_model(Path(model["lightgbm"]), library)
+                future.result()
                 model[key] = str(library)
             except Exception as error:  # whatever it is, the report names it
                 missing[peer] = f"{type(error).__name__}: {error}"
-    return {"name": name, "description": description, "models": models}
 
 
 def by_treelite(text, library):
@@ -173,15 +190,19 @@ def by_treelite(text, library):
     subprocess.run(["gcc", "-O2", "-fPIC", "-shared", "-o", library, source / "main.c", "-lm"], check=True)
 
 
-def by_lleaves(text, library):
+def by_lleaves(text, library, **target):
     import lleaves
 
     code = library.with_suffix(".o")
     code.unlink(missing_ok=True)
     model = lleaves.Model(model_file=str(text))
     # What its manual advises for single rows of models of this size.
-    model.compile(cache=str(code), use_fp64=False, fcodemodel="small", fblocksize=model.num_trees())
+    model.compile(cache=str(code), use_fp64=False, fcodemodel="small", fblocksize=model.num_trees(), **target)
     subprocess.run(["gcc", "-shared", "-o", library, code], check=True)
+
+
+def by_lleaves_without_avx512(text, library):
+    by_lleaves(text, library, target_cpu="x86-64-v3", target_cpu_features="")
 
 
 def one(folder, pattern):

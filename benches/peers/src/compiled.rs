@@ -7,6 +7,7 @@ use libloading::Library;
 
 use crate::Error;
 use crate::competitor::{Agreement, Competitor, Runner, Task};
+use crate::data::ModelFiles;
 
 /// In tables.
 pub const TREELITE: &str = "treelite/tl2cgen";
@@ -31,10 +32,12 @@ pub fn treelite() -> Competitor {
     })
 }
 
-/// lleaves in its fastest way for these models: 32-bit floats, small code model, no blocks of trees.
-pub fn lleaves() -> Competitor {
-    Competitor::new(LLEAVES, "LLVM, 32-bit floats, called directly", Agreement::Near, |task| {
-        let functions = load::<ForestRoot>(task, LLEAVES, b"forest_root\0", |model| model.lleaves.clone())?;
+/// lleaves in its fastest way for these models: 32-bit floats, small code model, no blocks of trees, this processor's
+/// instructions; `counted` is without AVX-512.
+pub fn lleaves(counted: bool) -> Competitor {
+    Competitor::new(LLEAVES, "LLVM, 32-bit floats, called directly", Agreement::Near, move |task| {
+        let path = |model: &ModelFiles| if counted { &model.lleaves_counted } else { &model.lleaves }.clone();
+        let functions = load::<ForestRoot>(task, LLEAVES, b"forest_root\0", path)?;
         let outputs = vec![0.0; task.batch * functions.len()];
         Ok(Box::new(Lleaves { functions, batch: task.batch, outputs }))
     })
@@ -45,7 +48,7 @@ fn load<F: Copy + 'static>(
     task: &Task<'_>,
     name: &str,
     symbol: &[u8],
-    path: impl Fn(&crate::data::ModelFiles) -> Option<PathBuf>,
+    path: impl Fn(&ModelFiles) -> Option<PathBuf>,
 ) -> Result<Vec<F>, Error> {
     let open = |path: &Path| -> Result<F, Error> {
         // SAFETY: generated code without initialisers; both callers name the signature that its generator documents.

@@ -14,7 +14,9 @@ use crate::data::Rows;
 /// Rows that are counted, at least one call's.
 const ROWS: usize = 256;
 /// Calls before counting starts: whatever a library does only once is not counted.
-const WARM_UP: usize = 8;
+const WARM_UP: usize = 2;
+/// Sizes of batches that are counted.
+pub const BATCHES: [usize; 2] = [1, 1024];
 /// The function that callgrind counts in; everything that it calls counts.
 const COUNTED: &str = "cooltwin_peers_counted";
 

@@ -55,6 +55,8 @@ pub struct ModelFiles {
     pub treelite: Option<PathBuf>,
     /// Shared library out of lleaves' object file.
     pub lleaves: Option<PathBuf>,
+    /// The same without AVX-512, which callgrind does not know.
+    pub lleaves_counted: Option<PathBuf>,
 }
 
 impl Setup {

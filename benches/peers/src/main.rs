@@ -89,22 +89,19 @@ fn run(arguments: &Arguments) -> Result<bool, Error> {
         return Err("there is no such suite".into());
     }
     let rows = Rows::read(&setup.rows, setup.features, LONGEST_STRETCH)?;
-    let mut competitors = competitors(&setup)?;
     if let Some(name) = &arguments.count_only {
-        let competitor = competitors.iter().find(|competitor| competitor.name == name);
-        let competitor = competitor.ok_or_else(|| format!("there is no competitor {name}"))?;
         let task =
             Task { suite: &setup.suites[0], model: None, batch: arguments.batch, features: setup.features };
-        return counts::count_only(competitor, &task, &rows).map(|()| true);
+        return counts::count_only(&competitor(&setup, name, true)?, &task, &rows).map(|()| true);
     }
 
+    let mut competitors = competitors(&setup)?;
     let mut report = Report::new(&setup, &rows)?;
     for suite in &setup.suites {
-        for batch in [1, SIZES[1].batch] {
+        for Size { batch, .. } in SIZES {
             let task = Task { suite, model: None, batch, features: setup.features };
             say(&format!("comparing predictions: {}, batches of {batch}", suite.name));
-            let lines = verify(&competitors, &task, &rows, &mut report.missing)?;
-            report.agreement.extend(lines);
+            verify(&competitors, &task, &rows, &mut report.missing, &mut report.agreement)?;
             // Who is missing once is missing everywhere: tables compare the same competitors.
             competitors.retain(|competitor| report.missing.iter().all(|(name, _)| name != competitor.name));
         }
@@ -132,15 +129,27 @@ fn run(arguments: &Arguments) -> Result<bool, Error> {
     Ok(report.bars.iter().all(|bar| bar.holds))
 }
 
-/// cooltwin first: the others are compared with it.
+/// In the order of the tables; cooltwin first, since the others are compared with it.
+const COMPETITORS: [&str; 7] =
+    [ours::NAME, ort::RUN, ort::BOUND, lightgbm::NAME, compiled::TREELITE, compiled::LLEAVES, ours::EMPTY];
+
+/// `counted`: to run under callgrind.
+fn competitor(setup: &Setup, name: &str, counted: bool) -> Result<Competitor, Error> {
+    match name {
+        ours::NAME => Ok(ours::cooltwin()),
+        ort::RUN => ort::plain(&setup.onnxruntime),
+        ort::BOUND => ort::bound(&setup.onnxruntime),
+        lightgbm::NAME => lightgbm::competitor(&setup.lightgbm),
+        compiled::TREELITE => Ok(compiled::treelite()),
+        compiled::LLEAVES => Ok(compiled::lleaves(counted)),
+        ours::EMPTY => Ok(ours::empty()),
+        _ => Err(format!("there is no competitor {name}; there are {}", COMPETITORS.join(", ")).into()),
+    }
+}
+
 fn competitors(setup: &Setup) -> Result<Vec<Competitor>, Error> {
-    let mut all = vec![ours::cooltwin()];
-    all.extend(ort::competitors(&setup.onnxruntime)?);
-    all.push(lightgbm::competitor(&setup.lightgbm)?);
-    all.extend([compiled::treelite(), compiled::lleaves()]);
-    all.retain(|competitor| !setup.missing.contains_key(competitor.name));
-    all.push(ours::empty());
-    Ok(all)
+    let present = COMPETITORS.into_iter().filter(|name| !setup.missing.contains_key(*name));
+    present.map(|name| competitor(setup, name, false)).collect()
 }
 
 fn start_python(arguments: &Arguments, setup: &Setup, report: &mut Report) -> Option<Python> {
@@ -155,11 +164,11 @@ fn start_python(arguments: &Arguments, setup: &Setup, report: &mut Report) -> Op
 fn count_all(competitors: &[Competitor], setup: &Setup, arguments: &Arguments) -> Result<Vec<Count>, Error> {
     let mut counts = Vec::new();
     for suite in &setup.suites {
-        for size in SIZES {
-            say(&format!("counting instructions: {}, batches of {}", suite.name, size.batch));
+        for batch in counts::BATCHES {
+            say(&format!("counting instructions: {}, batches of {batch}", suite.name));
             for competitor in competitors.iter().filter(|competitor| competitor.agreement != Agreement::None)
             {
-                counts.push(counts::count(competitor.name, &suite.name, size.batch, &arguments.folder)?);
+                counts.push(counts::count(competitor.name, &suite.name, batch, &arguments.folder)?);
             }
         }
     }

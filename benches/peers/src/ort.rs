@@ -20,18 +20,20 @@ pub const RUN: &str = "ORT C Run";
 /// In tables: input and output buffers bound once.
 pub const BOUND: &str = "ORT C IoBinding";
 
-/// ONNX Runtime both ways, out of one shared library.
-pub fn competitors(library: &Path) -> Result<[Competitor; 2], Error> {
+/// `Run` on the caller's rows.
+pub fn plain(library: &Path) -> Result<Competitor, Error> {
     let runtime = Rc::new(Runtime::load(library)?);
-    let same = Rc::clone(&runtime);
-    Ok([
-        Competitor::new(RUN, "CreateTensorWithDataAsOrtValue and Run", Agreement::Exact, move |task| {
-            Ok(Box::new(Plain::new(&runtime, task)?))
-        }),
-        Competitor::new(BOUND, "RunWithBinding on preallocated buffers", Agreement::Exact, move |task| {
-            Ok(Box::new(Bound::new(&same, task)?))
-        }),
-    ])
+    Ok(Competitor::new(RUN, "CreateTensorWithDataAsOrtValue and Run", Agreement::Exact, move |task| {
+        Ok(Box::new(Plain::new(&runtime, task)?))
+    }))
+}
+
+/// `RunWithBinding` on buffers of its own.
+pub fn bound(library: &Path) -> Result<Competitor, Error> {
+    let runtime = Rc::new(Runtime::load(library)?);
+    Ok(Competitor::new(BOUND, "RunWithBinding on preallocated buffers", Agreement::Exact, move |task| {
+        Ok(Box::new(Bound::new(&runtime, task)?))
+    }))
 }
 
 /// The function table and what all sessions share; lives as long as the process.

@@ -32,7 +32,7 @@ pub fn cooltwin() -> Competitor {
 /// What the library says about a model: kernel, trees, thresholds.
 pub fn describe(task: &Task<'_>, model: usize) -> Result<String, Error> {
     let (name, bytes) = read(&task.suite.models[model])?;
-    Ok(serde_json::to_string(Model::from_onnx(&name, &bytes, task.features)?.describe())?)
+    Ok(serde_json::to_string(&Model::from_onnx(&name, &bytes, task.features)?.describe().ensembles)?)
 }
 
 fn read(files: &ModelFiles) -> Result<(String, Vec<u8>), Error> {
@@ -98,21 +98,27 @@ pub fn empty() -> Competitor {
     })
 }
 
-/// Multiplications one after the other: always the same work, in registers alone, so that whatever its times scatter
-/// is the machine's doing.
+/// Arithmetic in registers alone, the same at every call, so that whatever its times scatter is the machine's doing.
+/// Independent chains fill the processor's units as a kernel does: where two threads share a core, a loop that waits
+/// for one multiplication after the other would not notice the neighbour.
 pub struct Spin {
-    /// How many.
+    /// How many times round.
     pub turns: u32,
 }
+
+/// Enough independent chains to keep four or more units busy.
+const CHAINS: usize = 8;
 
 impl Runner for Spin {
     fn run(&mut self, rows: &[f32]) -> Result<(), Error> {
         black_box(rows);
-        let mut value = black_box(3_u64);
-        for turn in 0..self.turns {
-            value = value.wrapping_mul(value | 1).wrapping_add(u64::from(turn));
+        let mut values = black_box([3_u64; CHAINS]);
+        for turn in 0..u64::from(self.turns) {
+            for (chain, value) in (0_u64..).zip(&mut values) {
+                *value = (*value ^ (*value >> 3)).wrapping_add(turn ^ chain);
+            }
         }
-        black_box(value);
+        black_box(values);
         Ok(())
     }
 

@@ -7,9 +7,9 @@ use std::thread::available_parallelism;
 use serde::Serialize;
 
 use crate::Error;
-use crate::counts::Count;
+use crate::counts::{BATCHES, Count};
 use crate::data::{Rows, Setup, Suite};
-use crate::measure::{SPIN, Series, tasks};
+use crate::measure::{Difference, SPIN, Series, tasks};
 use crate::{ort, ours, python};
 
 /// What ONNX Runtime took on the machine that the promised times were stated for, all three targets, microseconds.
@@ -27,7 +27,7 @@ pub struct Report {
     /// Who took part, and how.
     pub competitors: Vec<String>,
     /// How far predictions agree.
-    pub agreement: Vec<String>,
+    pub agreement: BTreeMap<&'static str, Difference>,
     /// Times.
     pub tables: Vec<Table>,
     /// Instructions.
@@ -165,7 +165,7 @@ impl Report {
             models,
             missing: setup.missing.clone().into_iter().collect(),
             competitors: Vec::new(),
-            agreement: Vec::new(),
+            agreement: BTreeMap::new(),
             tables: Vec::new(),
             counts: Vec::new(),
             bars: Vec::new(),
@@ -209,7 +209,7 @@ impl Report {
         println!("- versions: {}\n- rows: {}", versions.join(", "), self.rows);
         self.models.iter().for_each(|line| println!("- {line}"));
         println!("- taking part: {}", self.competitors.join("; "));
-        self.agreement.iter().for_each(|line| println!("- {line}"));
+        self.print_agreement();
         self.missing.iter().for_each(|(name, reason)| println!("- NOT MEASURED: {name}: {reason}"));
         self.tables.iter().for_each(Table::print);
         self.print_counts();
@@ -220,13 +220,27 @@ impl Report {
         }
     }
 
+    fn print_agreement(&self) {
+        let others = self.agreement.iter().filter(|(name, _)| **name != ours::NAME);
+        let (equal, near): (Vec<_>, Vec<_>) = others.partition(|(_, difference)| difference.differing == 0);
+        let compared = self.agreement.get(ours::NAME).map_or(0, |difference| difference.compared);
+        let names: Vec<&str> = equal.iter().map(|(name, _)| **name).collect();
+        println!(
+            "- predictions compared with each, in batches of all sizes: {compared}; 0 differing bits: {}",
+            names.join(", ")
+        );
+        for (name, Difference { differing, worst, .. }) in near {
+            println!("- {name}: {differing} differ, by {worst:e} at most");
+        }
+    }
+
     fn print_counts(&self) {
         if self.counts.is_empty() {
             return;
         }
         println!("\n### Instructions a row, all three, by callgrind\n");
-        println!("| models | | {} |", SIZES_IN_WORDS.join(" | "));
-        println!("|---|---|{}", "---:|".repeat(SIZES_IN_WORDS.len()));
+        println!("| models | | {} |", BATCHES.map(rows_in_words).join(" | "));
+        println!("|---|---|{}", "---:|".repeat(BATCHES.len()));
         let mut order: Vec<(&str, &str)> = Vec::new();
         for count in &self.counts {
             if !order.contains(&(&count.suite, count.competitor)) {
@@ -244,8 +258,6 @@ impl Report {
         }
     }
 }
-
-const SIZES_IN_WORDS: [&str; 3] = ["single rows", "batches of 64", "batches of 1024"];
 
 fn bar(table: &Table, what: String, promised: String, measured: String, holds: bool) -> Bar {
     Bar { suite: table.suite.clone(), what, promised, measured, holds }
@@ -283,14 +295,16 @@ fn cpu_lines() -> Vec<(String, String)> {
 }
 
 fn has_flag(flag: &str) -> bool {
-    cpu_lines().iter().any(|(key, value)| key == "flags" && value.split(' ').any(|found| found == flag))
+    cpu_lines().iter().any(|(key, value)| {
+        matches!(key.as_str(), "flags" | "Features") && value.split(' ').any(|found| found == flag)
+    })
 }
 
 fn machine() -> BTreeMap<&'static str, String> {
     let name =
         cpu_lines().into_iter().find(|(key, _)| key == "model name").map_or_else(String::new, |pair| pair.1);
     let flags: Vec<&str> =
-        ["avx2", "avx512f", "avx512vbmi"].into_iter().filter(|flag| has_flag(flag)).collect();
+        ["avx2", "avx512f", "avx512vbmi", "asimd"].into_iter().filter(|flag| has_flag(flag)).collect();
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let cores = available_parallelism().map_or(0, usize::from);
     BTreeMap::from([
