@@ -11,9 +11,9 @@ mod ours;
 mod python;
 mod report;
 
-use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::{env, iter};
 
 use competitor::{Agreement, Competitor, Task};
 use counts::Count;
@@ -129,27 +129,29 @@ fn run(arguments: &Arguments) -> Result<bool, Error> {
     Ok(report.bars.iter().all(|bar| bar.holds))
 }
 
-/// In the order of the tables; cooltwin first, since the others are compared with it.
-const COMPETITORS: [&str; 7] =
-    [ours::NAME, ort::RUN, ort::BOUND, lightgbm::NAME, compiled::TREELITE, compiled::LLEAVES, ours::EMPTY];
-
-/// `counted`: to run under callgrind.
+/// By name. `counted`: to run under callgrind.
 fn competitor(setup: &Setup, name: &str, counted: bool) -> Result<Competitor, Error> {
+    if let Some(ours) = ours::cooltwin(name)? {
+        return Ok(ours);
+    }
     match name {
-        ours::NAME => Ok(ours::cooltwin()),
         ort::RUN => ort::plain(&setup.onnxruntime),
         ort::BOUND => ort::bound(&setup.onnxruntime),
         lightgbm::NAME => lightgbm::competitor(&setup.lightgbm),
         compiled::TREELITE => Ok(compiled::treelite()),
         compiled::LLEAVES => Ok(compiled::lleaves(counted)),
         ours::EMPTY => Ok(ours::empty()),
-        _ => Err(format!("there is no competitor {name}; there are {}", COMPETITORS.join(", ")).into()),
+        _ => Err(format!("there is no competitor {name}; the tables name them").into()),
     }
 }
 
+/// In the order of the tables; cooltwin first, since the others are compared with it.
 fn competitors(setup: &Setup) -> Result<Vec<Competitor>, Error> {
-    let present = COMPETITORS.into_iter().filter(|name| !setup.missing.contains_key(*name));
-    present.map(|name| competitor(setup, name, false)).collect()
+    let peers = [ort::RUN, ort::BOUND, lightgbm::NAME, compiled::TREELITE, compiled::LLEAVES];
+    let peers = peers.into_iter().filter(|name| !setup.missing.contains_key(*name)).map(str::to_owned);
+    let ours = iter::once(ours::NAME.to_owned());
+    let names = ours.chain(peers).chain(ours::kernels()).chain([ours::EMPTY.to_owned()]);
+    names.map(|name| competitor(setup, &name, false)).collect()
 }
 
 fn start_python(arguments: &Arguments, setup: &Setup, report: &mut Report) -> Option<Python> {

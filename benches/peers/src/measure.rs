@@ -31,8 +31,8 @@ pub struct Size {
 /// Many short rounds rather than few long ones: a moment's disturbance then hits all competitors alike.
 pub const SIZES: [Size; 3] = [
     Size { batch: 1, calls: 128, warm_up: 16, rounds: 80 },
-    Size { batch: 64, calls: 8, warm_up: 2, rounds: 25 },
-    Size { batch: 1024, calls: 2, warm_up: 1, rounds: 12 },
+    Size { batch: 64, calls: 4, warm_up: 1, rounds: 60 },
+    Size { batch: 1024, calls: 1, warm_up: 0, rounds: 60 },
 ];
 
 /// Rows of the largest batch.

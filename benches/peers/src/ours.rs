@@ -1,49 +1,75 @@
 //! cooltwin itself, and the loops without a model that show what the machine and the harness add.
 
-use std::fs;
 use std::hint::black_box;
+use std::{env, fs};
 
-use cooltwin::inference::{Model, ModelSet, ModelSource, TargetSource};
+use cooltwin::inference::{EnsembleInfo, KernelKind, Model, ModelSet, ModelSource, TargetSource};
 
 use crate::Error;
-use crate::competitor::{Agreement, Competitor, Runner, Task};
+use crate::competitor::{Agreement, Competitor, Runner};
 use crate::data::ModelFiles;
 
-/// In tables.
+/// In tables: the kernel that the library chooses, or the one that [`KERNEL_VARIABLE`] names.
 pub const NAME: &str = "cooltwin";
+/// Environment variable that names a kernel, as for the daemon.
+pub const KERNEL_VARIABLE: &str = "COOLTWIN_KERNEL";
+/// What the names of single kernels begin with in tables.
+const KERNEL_PREFIX: &str = "cooltwin, ";
 
-/// cooltwin's library, called as the engine calls it.
-pub fn cooltwin() -> Competitor {
-    Competitor::new(NAME, "Model and ModelSet of the library", Agreement::Exact, |task| {
+/// cooltwin's library, called as the engine calls it. None if it goes by another name.
+pub fn cooltwin(name: &str) -> Result<Option<Competitor>, Error> {
+    let kernel = match name.strip_prefix(KERNEL_PREFIX) {
+        Some(kernel) => Some(kernel.parse()?),
+        None if name == NAME => forced_kernel()?,
+        None => return Ok(None),
+    };
+    // Names live as long as the program; there are a handful.
+    let name = String::leak(name.to_owned());
+    Ok(Some(Competitor::new(name, "Model and ModelSet of the library", Agreement::Exact, move |task| {
         let files = task.models().into_iter().map(|model| read(&task.suite.models[model]));
         let files = files.collect::<Result<Vec<_>, Error>>()?;
-        let outputs = vec![0.0; task.batch * files.len()];
+        let (batch, outputs) = (task.batch, vec![0.0; task.batch * files.len()]);
         Ok(match files.as_slice() {
-            [(name, bytes)] => Box::new(One {
-                model: Model::from_onnx(name, bytes, task.features)?,
-                batch: task.batch,
-                outputs,
-            }),
-            _ => Box::new(All { set: load_set(&files, task.features)?, batch: task.batch, outputs }),
+            [(name, bytes)] => {
+                let model = Model::with_kernel(name, bytes, task.features, kernel)?;
+                Box::new(One { model, batch, outputs })
+            }
+            _ => Box::new(All { set: load_set(&files, task.features, kernel)?, batch, outputs }),
         })
-    })
+    })))
 }
 
-/// What the library says about a model: kernel, trees, thresholds.
-pub fn describe(task: &Task<'_>, model: usize) -> Result<String, Error> {
-    let (name, bytes) = read(&task.suite.models[model])?;
-    Ok(serde_json::to_string(&Model::from_onnx(&name, &bytes, task.features)?.describe().ensembles)?)
+fn forced_kernel() -> Result<Option<KernelKind>, Error> {
+    let kernel = env::var(KERNEL_VARIABLE).ok().filter(|kernel| !matches!(kernel.as_str(), "" | "auto"));
+    Ok(kernel.map(|kernel| kernel.parse()).transpose()?)
+}
+
+/// The names of all kernels that this processor can run, but for the plain one that the others are tested against.
+pub fn kernels() -> Vec<String> {
+    let kinds = KernelKind::ALL.into_iter().filter(|kind| *kind != KernelKind::Reference);
+    let kinds = kinds.filter(|kind| kind.unavailable().is_none());
+    kinds.map(|kind| format!("{KERNEL_PREFIX}{kind}")).collect()
+}
+
+/// What the library says about a model's ensembles, trees and kernel, by the way it goes by [`NAME`].
+pub fn describe(files: &ModelFiles, features: usize) -> Result<Vec<EnsembleInfo>, Error> {
+    let (name, bytes) = read(files)?;
+    Ok(Model::with_kernel(&name, &bytes, features, forced_kernel()?)?.describe().ensembles.clone())
 }
 
 fn read(files: &ModelFiles) -> Result<(String, Vec<u8>), Error> {
     Ok((files.name.clone(), fs::read(&files.onnx)?))
 }
 
-fn load_set(files: &[(String, Vec<u8>)], features: usize) -> Result<ModelSet, Error> {
+fn load_set(
+    files: &[(String, Vec<u8>)],
+    features: usize,
+    kernel: Option<KernelKind>,
+) -> Result<ModelSet, Error> {
     let sources: Vec<ModelSource<'_>> =
         files.iter().map(|(name, bytes)| ModelSource { name, bytes }).collect();
     let targets = (0..files.len()).map(|model| TargetSource { model, column: 0 }).collect();
-    Ok(ModelSet::load(&sources, targets, features)?)
+    Ok(ModelSet::load(&sources, targets, features, kernel)?)
 }
 
 struct One {

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::thread::available_parallelism;
 
+use cooltwin::inference::EnsembleInfo;
 use serde::Serialize;
 
 use crate::Error;
 use crate::counts::{BATCHES, Count};
 use crate::data::{Rows, Setup, Suite};
-use crate::measure::{Difference, SPIN, Series, tasks};
+use crate::measure::{Difference, SPIN, Series};
 use crate::{ort, ours, python};
 
 /// What ONNX Runtime took on the machine that the promised times were stated for, all three targets, microseconds.
@@ -147,9 +148,13 @@ impl Report {
         let mut models = Vec::new();
         for suite in &setup.suites {
             models.push(format!("{}: {}", suite.name, suite.description));
-            let all = tasks(setup, suite, 1);
-            for (model, files) in suite.models.iter().enumerate() {
-                models.push(format!("{} {}: {}", suite.name, files.name, ours::describe(&all[0], model)?));
+            for files in &suite.models {
+                for ensemble in ours::describe(files, setup.features)? {
+                    let EnsembleInfo { trees, max_leaves, max_depth, kernel, reason, .. } = ensemble;
+                    let (suite, model) = (&suite.name, &files.name);
+                    let shape = format!("{trees} trees, {max_leaves} leaves, depth {max_depth}");
+                    models.push(format!("{suite} {model}: {shape}; {kernel}: {reason}"));
+                }
             }
         }
         let share = rows.share_with_nan() * 100.0;
@@ -227,7 +232,7 @@ impl Report {
         let names: Vec<&str> = equal.iter().map(|(name, _)| **name).collect();
         println!(
             "- predictions compared with each, in batches of all sizes: {compared}; 0 differing bits: {}",
-            names.join(", ")
+            names.join("; ")
         );
         for (name, Difference { differing, worst, .. }) in near {
             println!("- {name}: {differing} differ, by {worst:e} at most");
@@ -310,6 +315,6 @@ fn machine() -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("processor", format!("{name}, {cores} cores, {}", flags.join(" "))),
         ("load before the run", load.split(' ').next().unwrap_or_default().to_owned()),
-        ("kernel forced", std::env::var("COOLTWIN_KERNEL").unwrap_or_else(|_| "no".to_owned())),
+        ("kernel forced", std::env::var(ours::KERNEL_VARIABLE).unwrap_or_else(|_| "no".to_owned())),
     ])
 }
