@@ -8,8 +8,10 @@ mod lightgbm;
 mod measure;
 mod ort;
 mod ours;
+mod promises;
 mod python;
 mod report;
+mod steps;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,7 +28,8 @@ use report::{Report, Table};
 pub type Error = Box<dyn std::error::Error>;
 
 const USAGE: &str = "usage: cooltwin-peers --folder DIR [--json] [--rounds PERCENT] [--suite NAME] \
-                     [--without-counts] [--without-python] [--count-only COMPETITOR --suite NAME [--batch N]]";
+                     [--without-counts] [--without-python] \
+                     [--count-only|--step-only COMPETITOR --suite NAME [--batch N]]";
 
 struct Arguments {
     folder: PathBuf,
@@ -37,6 +40,7 @@ struct Arguments {
     counts: bool,
     python: bool,
     count_only: Option<String>,
+    step_only: Option<String>,
 }
 
 fn arguments() -> Result<Arguments, Error> {
@@ -49,6 +53,7 @@ fn arguments() -> Result<Arguments, Error> {
         counts: true,
         python: true,
         count_only: None,
+        step_only: None,
     };
     let mut rest = env::args().skip(1);
     while let Some(argument) = rest.next() {
@@ -62,6 +67,7 @@ fn arguments() -> Result<Arguments, Error> {
             "--suite" => found.suite = Some(value()?),
             "--batch" => found.batch = value()?.parse()?,
             "--count-only" => found.count_only = Some(value()?),
+            "--step-only" => found.step_only = Some(value()?),
             _ => return Err(format!("unknown argument {argument}; {USAGE}").into()),
         }
     }
@@ -89,10 +95,12 @@ fn run(arguments: &Arguments) -> Result<bool, Error> {
         return Err("there is no such suite".into());
     }
     let rows = Rows::read(&setup.rows, setup.features, LONGEST_STRETCH)?;
-    if let Some(name) = &arguments.count_only {
+    if let Some(name) = arguments.count_only.as_ref().or(arguments.step_only.as_ref()) {
+        let competitor = competitor(&setup, name, arguments.count_only.is_some())?;
         let task =
             Task { suite: &setup.suites[0], model: None, batch: arguments.batch, features: setup.features };
-        return counts::count_only(&competitor(&setup, name, true)?, &task, &rows).map(|()| true);
+        let count = if arguments.count_only.is_some() { counts::count_only } else { counts::step_only };
+        return count(&competitor, &task, &rows).map(|()| true);
     }
 
     let mut competitors = competitors(&setup)?;
@@ -168,8 +176,9 @@ fn count_all(competitors: &[Competitor], setup: &Setup, arguments: &Arguments) -
     for suite in &setup.suites {
         for batch in counts::BATCHES {
             say(&format!("counting instructions: {}, batches of {batch}", suite.name));
-            for competitor in competitors.iter().filter(|competitor| competitor.agreement != Agreement::None)
-            {
+            // cooltwin's kernels are there by their names.
+            let predicting = competitors.iter().filter(|one| one.agreement != Agreement::None);
+            for competitor in predicting.filter(|competitor| competitor.name != ours::NAME) {
                 counts.push(counts::count(competitor.name, &suite.name, batch, &arguments.folder)?);
             }
         }

@@ -1,4 +1,4 @@
-//! What was found, as Markdown or as JSON, and whether the promises hold.
+//! What was found, as Markdown or as JSON.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,10 +11,8 @@ use crate::Error;
 use crate::counts::{BATCHES, Count};
 use crate::data::{Rows, Setup, Suite};
 use crate::measure::{Difference, SPIN, Series};
+use crate::promises::{self, Bar};
 use crate::{ort, ours, python};
-
-/// What ONNX Runtime took on the machine that the promised times were stated for, all three targets, microseconds.
-const STATED_ORT_US: f64 = 33.0;
 
 /// Everything a run has found.
 #[derive(Serialize)]
@@ -40,8 +38,10 @@ pub struct Report {
 /// Times of one suite and size of batches.
 #[derive(Serialize)]
 pub struct Table {
-    suite: String,
-    batch: usize,
+    /// The suite.
+    pub suite: String,
+    /// Rows a call.
+    pub batch: usize,
     columns: Vec<String>,
     lines: Vec<Line>,
 }
@@ -56,17 +56,6 @@ struct Line {
     p99: Vec<f64>,
     /// To cooltwin's medians.
     ratio: Vec<f64>,
-}
-
-/// One promise.
-#[derive(Serialize)]
-pub struct Bar {
-    suite: String,
-    what: String,
-    promised: String,
-    measured: String,
-    /// Whether it is kept.
-    pub holds: bool,
 }
 
 impl Table {
@@ -103,8 +92,8 @@ impl Table {
         self.lines.iter().find(|line| line.competitor == competitor)
     }
 
-    /// Of all models together: p50 and p99 of a competitor.
-    fn all(&self, competitor: &str) -> (f64, f64) {
+    /// Of all models together: p50 and p99 of a competitor, nanoseconds a row.
+    pub fn all(&self, competitor: &str) -> (f64, f64) {
         let last = |values: &[f64]| values.last().copied().unwrap_or(f64::NAN);
         self.line(competitor).map_or((f64::NAN, f64::NAN), |line| (last(&line.p50), last(&line.p99)))
     }
@@ -138,7 +127,8 @@ impl Table {
     }
 }
 
-fn rows_in_words(batch: usize) -> String {
+/// The size of batches as headings have it.
+pub fn rows_in_words(batch: usize) -> String {
     if batch == 1 { "single rows".to_owned() } else { format!("batches of {batch} rows") }
 }
 
@@ -179,24 +169,7 @@ impl Report {
 
     /// Fills in the promises.
     pub fn judge(&mut self) {
-        for table in &self.tables {
-            let (ours, _) = table.all(ours::NAME);
-            let at_least = |peer: &str, factor: f64| {
-                let times = table.all(peer).0 / ours;
-                let what = format!("all three, {}: times as fast as {peer}", rows_in_words(table.batch));
-                bar(table, what, format!("at least {factor}"), format!("{times:.1}"), times >= factor)
-            };
-            match table.batch {
-                1 => {
-                    self.bars.extend([at_least(ort::RUN, 10.0), at_least(ort::BOUND, 8.0)]);
-                    self.bars.push(at_least(python::NAME, 20.0));
-                    self.bars.extend(times_promised(table));
-                    self.bars.push(tail_promised(table));
-                }
-                1024 => self.bars.push(at_least(ort::RUN, 6.0)),
-                _ => {}
-            }
-        }
+        self.bars = self.tables.iter().flat_map(promises::of).collect();
     }
 
     /// As one JSON document.
@@ -256,41 +229,18 @@ impl Report {
             let mine =
                 self.counts.iter().filter(|count| count.suite == suite && count.competitor == competitor);
             let cell = |count: &Count| match &count.instructions {
+                Ok(instructions) if count.stepped.is_some() => format!("{instructions:.0} (stepped)"),
                 Ok(instructions) => format!("{instructions:.0}"),
                 Err(reason) => reason.clone(),
             };
             println!("| {suite} | {competitor} | {} |", mine.map(cell).collect::<Vec<_>>().join(" | "));
         }
+        let stepped =
+            self.counts.iter().filter_map(|count| Some((count.competitor, count.stepped.as_ref()?)));
+        for (competitor, reason) in stepped.collect::<BTreeMap<_, _>>() {
+            println!("\n{competitor} was counted by single steps; under callgrind: {reason}");
+        }
     }
-}
-
-fn bar(table: &Table, what: String, promised: String, measured: String, holds: bool) -> Bar {
-    Bar { suite: table.suite.clone(), what, promised, measured, holds }
-}
-
-/// The stated times, on a machine as fast as ONNX Runtime shows this one to be.
-fn times_promised(table: &Table) -> Vec<Bar> {
-    let (ours, theirs) = (table.all(ours::NAME).0 / 1000.0, table.all(ort::RUN).0 / 1000.0);
-    let within = |stated: f64, which: &str| {
-        let limit = stated * theirs / STATED_ORT_US;
-        let what =
-            format!("all three, single rows: {stated} us where ONNX Runtime takes {STATED_ORT_US}{which}");
-        bar(table, what, format!("at most {limit:.2} us"), format!("{ours:.2} us"), ours <= limit)
-    };
-    let mut bars = vec![within(3.5, "")];
-    if has_flag("avx512vbmi") {
-        bars.push(within(2.7, ", with AVX-512"));
-    }
-    bars
-}
-
-/// What p99 lies above p50, beside a loop that is as long and does the same work every time.
-fn tail_promised(table: &Table) -> Bar {
-    let excess = |(p50, p99): (f64, f64)| (p99 / p50 - 1.0) * 100.0;
-    let (ours, noise) = (excess(table.all(ours::NAME)), excess(table.all(SPIN)));
-    let what = "all three, single rows: percent that p99 lies above p50, beyond a spin as long".to_owned();
-    let measured = format!("{:.1} ({ours:.1} and {noise:.1})", ours - noise);
-    bar(table, what, "at most 2".to_owned(), measured, ours - noise <= 2.0)
 }
 
 fn cpu_lines() -> Vec<(String, String)> {
@@ -299,7 +249,8 @@ fn cpu_lines() -> Vec<(String, String)> {
     pairs.map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned())).collect()
 }
 
-fn has_flag(flag: &str) -> bool {
+/// Whether the processor has a feature, by the kernel's name for it.
+pub fn has_flag(flag: &str) -> bool {
     cpu_lines().iter().any(|(key, value)| {
         matches!(key.as_str(), "flags" | "Features") && value.split(' ').any(|found| found == flag)
     })

@@ -1,0 +1,75 @@
+//! What cooltwin promises beside its peers, and whether it holds.
+
+use serde::Serialize;
+
+use crate::measure::SPIN;
+use crate::report::{Table, has_flag, rows_in_words};
+use crate::{ort, ours, python};
+
+/// What ONNX Runtime took on the machine that the promised times were stated for, all three targets, microseconds.
+const STATED_ORT_US: f64 = 33.0;
+
+/// One promise.
+#[derive(Serialize)]
+pub struct Bar {
+    /// The suite it is about.
+    pub suite: String,
+    /// What is promised.
+    pub what: String,
+    /// How much.
+    pub promised: String,
+    /// What was found.
+    pub measured: String,
+    /// Whether it is kept.
+    pub holds: bool,
+}
+
+/// The promises that a table answers.
+pub fn of(table: &Table) -> Vec<Bar> {
+    let (ours, _) = table.all(ours::NAME);
+    let at_least = |peer: &str, factor: f64| {
+        let times = table.all(peer).0 / ours;
+        let what = format!("all three, {}: times as fast as {peer}", rows_in_words(table.batch));
+        bar(table, what, format!("at least {factor}"), format!("{times:.1}"), times >= factor)
+    };
+    match table.batch {
+        1 => {
+            let mut bars =
+                vec![at_least(ort::RUN, 10.0), at_least(ort::BOUND, 8.0), at_least(python::NAME, 20.0)];
+            bars.extend(times_promised(table));
+            bars.push(tail_promised(table));
+            bars
+        }
+        1024 => vec![at_least(ort::RUN, 6.0)],
+        _ => Vec::new(),
+    }
+}
+
+fn bar(table: &Table, what: String, promised: String, measured: String, holds: bool) -> Bar {
+    Bar { suite: table.suite.clone(), what, promised, measured, holds }
+}
+
+/// The stated times, on a machine as fast as ONNX Runtime shows this one to be.
+fn times_promised(table: &Table) -> Vec<Bar> {
+    let (ours, theirs) = (table.all(ours::NAME).0 / 1000.0, table.all(ort::RUN).0 / 1000.0);
+    let within = |stated: f64, which: &str| {
+        let limit = stated * theirs / STATED_ORT_US;
+        let what =
+            format!("all three, single rows: {stated} us where ONNX Runtime takes {STATED_ORT_US}{which}");
+        bar(table, what, format!("at most {limit:.2} us"), format!("{ours:.2} us"), ours <= limit)
+    };
+    let mut bars = vec![within(3.5, "")];
+    if has_flag("avx512vbmi") {
+        bars.push(within(2.7, ", with AVX-512"));
+    }
+    bars
+}
+
+/// What p99 lies above p50, beside a loop that is as long and does the same work every time.
+fn tail_promised(table: &Table) -> Bar {
+    let excess = |(p50, p99): (f64, f64)| (p99 / p50 - 1.0) * 100.0;
+    let (ours, noise) = (excess(table.all(ours::NAME)), excess(table.all(SPIN)));
+    let what = "all three, single rows: percent that p99 lies above p50, beyond a spin as long".to_owned();
+    let measured = format!("{:.1} ({ours:.1} and {noise:.1})", ours - noise);
+    bar(table, what, "at most 2".to_owned(), measured, ours - noise <= 2.0)
+}
