@@ -1,15 +1,19 @@
 //! Small valid models of every operator that a regressor may have, and of some that are refused today.
 
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::type_proto::Value;
 use tract_onnx::pb::{AttributeProto, ModelProto, NodeProto, TensorProto};
 
 use crate::build::{
-    byte_tensor, double_tensor, float, floats, index_tensor, int, ints, model, node, string, strings, tensor,
-    tensor_attribute,
+    byte_tensor, double_tensor, float, floats, index_tensor, int, ints, model, model_of, node, string,
+    strings, tensor, tensor_attribute,
 };
 
 /// Operators of one input that keep its shape.
 const UNARY: &[&str] = &[
     "Abs",
+    "Cos",
+    "Sin",
     "Celu",
     "Elu",
     "Erf",
@@ -65,8 +69,6 @@ const BINARY: &[&str] = &[
     "Equal",
     "LessOrEqual",
     "GreaterOrEqual",
-    "And",
-    "Or",
 ];
 
 fn one(operator: &str, attributes: Vec<AttributeProto>) -> Vec<NodeProto> {
@@ -103,13 +105,13 @@ fn regressor(mode: &str, more: Vec<AttributeProto>) -> Vec<NodeProto> {
 
 fn double_regressor() -> Vec<NodeProto> {
     let mut attributes = tree_attributes("target", "BRANCH_LEQ");
-    attributes.push(int("n_targets", 2));
+    attributes.push(int("n_targets", 1));
     attributes
         .retain(|a| a.name != "nodes_values" && a.name != "target_weights" && a.name != "nodes_hitrates");
     let values = double_tensor("", &[0.5, -1.0, 0.0, 0.0, 0.0, 0.0]);
     attributes.push(tensor_attribute("nodes_values_as_tensor", values));
     attributes.push(tensor_attribute("target_weights_as_tensor", double_tensor("", &[1.0, -2.0, 0.25, 4.0])));
-    attributes.push(tensor_attribute("base_values_as_tensor", double_tensor("", &[0.5, 0.1])));
+    attributes.push(tensor_attribute("base_values_as_tensor", double_tensor("", &[0.1])));
     one("TreeEnsembleRegressor", attributes)
 }
 
@@ -164,7 +166,92 @@ pub fn parts() -> Vec<Part> {
     parts.extend(shapes());
     parts.extend(dense());
     parts.extend(prepared());
+    parts.extend(compared());
+    parts.extend(encoded());
     parts
+}
+
+/// Reductions in both ways to say the axis, and truth values on the way.
+fn compared() -> Vec<Part> {
+    let float = |from: &str| node("Cast", &[from], &["Y"], vec![int("to", 1)]);
+    let mut parts = Vec::new();
+    for operator in ["L1", "L2", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare"] {
+        let operator = format!("Reduce{operator}");
+        parts.push((vec![], one(&operator, vec![ints("axes", &[1]), int("keepdims", 1)])));
+        let nodes = vec![node(&operator, &["X", "a"], &["Y"], vec![int("keepdims", 0)])];
+        parts.push((vec![index_tensor("a", &[-1])], nodes));
+    }
+    for operator in ["ArgMax", "ArgMin"] {
+        let attributes = vec![int("axis", 1), int("keepdims", 1), int("select_last_index", 0)];
+        parts.push((vec![], vec![node(operator, &["X"], &["t"], attributes), float("t")]));
+    }
+    for operator in ["And", "Or", "Xor"] {
+        let nodes = vec![
+            node("Less", &["X", "w"], &["t"], vec![]),
+            node("Not", &["t"], &["u"], vec![]),
+            node(operator, &["t", "u"], &["v"], vec![]),
+            float("v"),
+        ];
+        parts.push((vec![tensor("w", &[4], &[0.0; 4])], nodes));
+    }
+    let filled = vec![
+        node("Shape", &["X"], &["s"], vec![]),
+        node("ConstantOfShape", &["s"], &["t"], vec![tensor_attribute("value", tensor("", &[1], &[2.5]))]),
+        node("Add", &["X", "t"], &["Y"], vec![]),
+    ];
+    parts.push((vec![], filled));
+    parts
+}
+
+fn encoded() -> Vec<Part> {
+    let whole = |to: &str| node("Cast", &["X"], &[to], vec![int("to", 7)]);
+    vec![
+        (
+            vec![],
+            one(
+                "LabelEncoder",
+                vec![
+                    floats("keys_floats", &[0.0, 1.0, 2.0]),
+                    floats("values_floats", &[5.0, 6.0, 7.0]),
+                    float("default_float", -1.0),
+                ],
+            ),
+        ),
+        (
+            vec![],
+            vec![
+                whole("t"),
+                node(
+                    "LabelEncoder",
+                    &["t"],
+                    &["Y"],
+                    vec![ints("keys_int64s", &[0, 1, 2]), floats("values_floats", &[5.0, 6.0, 7.0])],
+                ),
+            ],
+        ),
+        (
+            vec![],
+            vec![
+                whole("t"),
+                node("OneHotEncoder", &["t"], &["u"], vec![ints("cats_int64s", &[0, 1, 2]), int("zeros", 1)]),
+                node("Flatten", &["u"], &["Y"], vec![int("axis", 1)]),
+            ],
+        ),
+        (
+            vec![],
+            one(
+                "SVMRegressor",
+                vec![
+                    string("kernel_type", "RBF"),
+                    floats("kernel_params", &[0.5, 0.0, 3.0]),
+                    int("n_supports", 2),
+                    floats("support_vectors", &[1.0, -1.0, 0.5, 2.0, 0.0, 0.25, 1.0, 3.0]),
+                    floats("coefficients", &[1.0, -2.0]),
+                    floats("rho", &[0.5]),
+                ],
+            ),
+        ),
+    ]
 }
 
 fn trees() -> Vec<Part> {
@@ -180,7 +267,6 @@ fn trees() -> Vec<Part> {
         parts.push(regressor("BRANCH_LEQ", more));
         parts.push(classifier(transform == "LOGISTIC", transform));
     }
-    parts.push(double_regressor());
     for modes in [[0, 0], [1, 2], [3, 4], [5, 0]] {
         parts.push(version_5(&modes, false));
     }
@@ -351,8 +437,39 @@ fn prepared() -> Vec<Part> {
     ]
 }
 
-/// The parts as models.
+/// The parts as models, and models with inputs of other kinds.
 pub fn models() -> Vec<ModelProto> {
     let version = |nodes: &[NodeProto]| if nodes.iter().any(|n| n.op_type == "TreeEnsemble") { 5 } else { 3 };
-    parts().into_iter().map(|(constants, nodes)| model(version(&nodes), constants, nodes)).collect()
+    let parts = parts().into_iter();
+    let mut models: Vec<ModelProto> =
+        parts.map(|(constants, nodes)| model(version(&nodes), constants, nodes)).collect();
+    // Two inputs of two columns.
+    let mut columns = model(3, vec![], vec![node("Concat", &["X", "Z"], &["Y"], vec![int("axis", 1)])]);
+    let inputs = |name: &str| {
+        model_of(2, 3, vec![], vec![])
+            .graph
+            .into_iter()
+            .flat_map(|g| g.input)
+            .map(move |mut input| {
+                input.name = name.to_owned();
+                input
+            })
+            .collect::<Vec<_>>()
+    };
+    if let Some(graph) = &mut columns.graph {
+        graph.input = [inputs("X"), inputs("Z")].concat();
+    }
+    models.push(columns);
+    // A DOUBLE input.
+    for nodes in [vec![node("Cast", &["X"], &["Y"], vec![int("to", 1)])], double_regressor()] {
+        let mut double = model(3, vec![], nodes);
+        let inputs = double.graph.iter_mut().flat_map(|g| &mut g.input);
+        for value in inputs.filter_map(|input| input.r#type.as_mut()?.value.as_mut()) {
+            if let Value::TensorType(tensor) = value {
+                tensor.elem_type = DataType::Double as i32;
+            }
+        }
+        models.push(double);
+    }
+    models
 }
