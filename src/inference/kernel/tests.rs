@@ -32,8 +32,9 @@ proptest! {
             let kind = kernel.info().kernel;
             let alone: Vec<f32> = rows.iter().flat_map(|row| predict(&kernel, row, row.len())).collect();
             prop_assert_eq!(&bits(&alone), &wanted, "{} on {:?}", kind, rows);
-            let batch = predict(&kernel, &rows.concat(), FEATURES as usize);
-            prop_assert_eq!(&bits(&batch), &wanted, "{}, in a batch, on {:?}", kind, rows);
+            // Three times over: more rows than are scored together.
+            let batch = predict(&kernel, &rows.concat().repeat(3), FEATURES as usize);
+            prop_assert_eq!(&bits(&batch), &wanted.repeat(3), "{}, in a batch, on {:?}", kind, rows);
         }
     }
 
@@ -125,6 +126,26 @@ fn the_kernel_follows_from_the_shape_and_the_processor() {
         let wanted: f32 = (0..n).map(|i| if i <= 128 { 1.0 } else { i as f32 }).sum();
         for kernel in kernels(&ensemble) {
             assert_eq!(predict(&kernel, &row, 256), [wanted], "{}", kernel.info().kernel);
+        }
+    }
+}
+
+#[test]
+fn every_number_of_thresholds_is_ranked() {
+    // Around full blocks of 16 thresholds and full slots of 254. Feature 1 is ranked after feature 0, by
+    // thresholds far below: what is read beyond the end of feature 0 would count.
+    for n in [1, 15, 16, 17, 32, 239, 240, 241, 253, 254, 255, 270, 494, 495, 508, 509] {
+        let stump = |feature, threshold| branch("BRANCH_LEQ", feature, threshold, leaf(1.0), leaf(0.0));
+        let own = (0..n).map(|i| stump(0, i as f32));
+        let trees: Vec<Tree> = own.chain((0..16).map(|i| stump(1, i as f32 - 1e6))).collect();
+        let ensemble = build(&Arrays::new(1, "SUM", &[], &trees));
+        let inputs = || (0..=2 * n + 1).map(|i| (i - 1) as f32 * 0.5);
+        let rows: Vec<f32> = inputs().flat_map(|x| [x, 0.0]).collect();
+        let wanted: Vec<f32> = inputs().map(|x| (0..n).filter(|i| x <= *i as f32).count() as f32).collect();
+        let kernels = kernels(&ensemble);
+        assert!(kernels.iter().any(|kernel| kernel.info().kernel == KernelKind::Quickscorer));
+        for kernel in kernels {
+            assert_eq!(predict(&kernel, &rows, 2), wanted, "{}, {n} thresholds", kernel.info().kernel);
         }
     }
 }
@@ -237,4 +258,27 @@ fn a_shared_node_takes_the_reference_walk() {
     assert_eq!(kernel.info().reason, "some node has two parents");
     let answers = predict(&kernel, &[0.0, 1.0, 1.5, 2.0, 3.0, f32::NAN], 1);
     assert_eq!(answers, [20.0, 10.0, 20.0, 10.0, 10.0, 20.0]);
+}
+
+#[test]
+fn shared_nodes_are_not_copied_into_tables() {
+    // Six tests and one leaf, to which 64 paths lead; beside a tree of 64 leaves there were room for copies.
+    let mut arrays = Arrays::new(1, "SUM", &[], &[comb(64)]);
+    for node in 0..6 {
+        arrays.nodes.push([1, node, 0, node + 1, node + 1, 0]);
+        arrays.modes.push("BRANCH_LEQ");
+        arrays.values.push(node as f32);
+    }
+    arrays.nodes.push([1, 6, 0, 0, 0, 0]);
+    arrays.modes.push("LEAF");
+    arrays.values.push(0.0);
+    arrays.targets.push([1, 6, 0]);
+    arrays.weights.push(3.0);
+    let ensemble = build(&arrays);
+    assert!(ensemble.shared);
+    for kind in [KernelKind::Quickscorer, KernelKind::Walk] {
+        let error = Kernel::new(ensemble.clone(), Some(kind)).unwrap_err();
+        assert_eq!(error, format!("kernel {kind} does not fit: some node has two parents"));
+    }
+    assert_eq!(chosen(ensemble).0, KernelKind::Reference);
 }

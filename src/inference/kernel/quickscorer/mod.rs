@@ -116,6 +116,10 @@ impl Quickscorer {
     /// The ensembles, laid out; or why they do not fit.
     pub(crate) fn new(ensembles: &[&Ensemble], instructions: Instructions) -> Result<Quickscorer, String> {
         for ensemble in ensembles {
+            if ensemble.shared {
+                // Laid out as a tree, it could have as many more leaves as there are paths to them.
+                return Err("some node has two parents".to_owned());
+            }
             if ensemble.max_leaves > MAX_LEAVES {
                 return Err(format!("a tree has {} leaves, at most {MAX_LEAVES} fit", ensemble.max_leaves));
             }
@@ -215,8 +219,9 @@ impl<L: Lanes> Parts<L> {
         let leaves = ensembles.iter().map(|ensemble| ensemble.max_leaves).max().unwrap_or(1);
         let planes = leaves.div_ceil(PLANE).next_power_of_two();
         let parts = ensembles.iter().map(|ensemble| {
-            Part::new(ensemble, planes, thresholds)
-                .ok_or_else(|| "it has tests of equality, or strict tests against -inf".to_owned())
+            Part::new(ensemble, planes, thresholds).ok_or_else(|| {
+                "it has tests of equality or membership, or strict tests against -inf".to_owned()
+            })
         });
         Ok(Parts { lanes, ensembles: parts.collect::<Result<_, _>>()?, planes })
     }

@@ -30,6 +30,9 @@ const ABOVE_ALL: u8 = 255;
 /// Thresholds of a block.
 const BLOCK: usize = 16;
 
+// A slot has as many pivots as a block has places, and its last block is never full: see `Slot::pivots`.
+const _: () = assert!(MAX_THRESHOLDS < BLOCK * BLOCK);
+
 /// Where a test finds its rank, and what it compares the rank with.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Test {
@@ -51,7 +54,9 @@ enum Missing {
 /// Up to [`MAX_THRESHOLDS`] thresholds of one feature. A feature with more has several slots.
 #[derive(Debug, Clone)]
 struct Slot {
-    /// The last threshold of each block: a search of two steps, each of one comparison of vectors.
+    /// The last threshold of each block: a search of two steps, each of one comparison of vectors. The last
+    /// block is filled up with infinities, one at least, so that a value above all thresholds ends there
+    /// and not in the block after it, which is the next slot's.
     pivots: Block,
     feature: u32,
     /// Index of the first block.
@@ -74,7 +79,7 @@ impl Ranking {
         for (slot, rank) in self.slots.iter().zip(ranks) {
             let x = row.get(slot.feature as usize).copied().unwrap_or(f32::NAN);
             let block = lanes.count_below(&slot.pivots, x);
-            // There is always such a block: the last pivot is infinite, and nothing is above that.
+            // There is always such a block: the pivot of the last one is infinite, nothing is above that.
             let within = self.blocks.get(slot.first as usize + block);
             *rank = (BLOCK * block + within.map_or(0, |within| lanes.count_below(within, x))) as u8;
             if x.is_nan() {
@@ -149,8 +154,10 @@ impl Thresholds {
             for own in thresholds.chunks(MAX_THRESHOLDS) {
                 let first = ranking.blocks.len() as u32;
                 let mut pivots = Block([f32::INFINITY; BLOCK]);
-                for (pivot, thresholds) in pivots.0.iter_mut().zip(own.chunks(BLOCK)) {
+                // One block more than there are full ones: the last is filled up with infinities.
+                for (at, pivot) in pivots.0.iter_mut().enumerate().take(own.len() / BLOCK + 1) {
                     let mut block = Block([f32::INFINITY; BLOCK]);
+                    let thresholds = own.iter().skip(at * BLOCK);
                     block.0.iter_mut().zip(thresholds).for_each(|(slot, t)| *slot = *t);
                     *pivot = block.0.last().copied().unwrap_or(f32::INFINITY);
                     ranking.blocks.push(block);

@@ -75,7 +75,8 @@ pub(super) struct Tables<B> {
 
 impl<B: Copy + AsRef<[u8]> + AsMut<[u8]>> Tables<B> {
     /// Lays out the trees of `ensemble`, whose leaves fit in `planes`; fills `leaves` with what they are
-    /// worth and gives their numbers, [`PLANE`] for each tree and plane. `None` if a branch has no condition or its threshold is not ranked.
+    /// worth and gives their numbers, [`PLANE`] for each tree and plane. `None` if a branch has no condition
+    /// or its threshold is not ranked.
     pub(super) fn new<L: Lanes<Bytes = B>>(
         ensemble: &Ensemble,
         planes: usize,
