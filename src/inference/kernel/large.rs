@@ -29,7 +29,24 @@ pub(super) struct Size {
     pub(super) features: usize,
     /// Different thresholds of a feature.
     pub(super) thresholds: usize,
+    /// Rows miss values, and nodes send these either way: alike in two thirds of the features.
     pub(super) missing: bool,
+}
+
+/// What the nodes of a feature do with missing values.
+#[derive(Debug, PartialEq)]
+enum Missing {
+    Fails,
+    Passes,
+    Mixed,
+}
+
+fn missing_of(feature: usize) -> Missing {
+    match feature % 3 {
+        0 => Missing::Fails,
+        1 => Missing::Passes,
+        _ => Missing::Mixed,
+    }
 }
 
 fn grow(size: &Size, random: &mut Random, leaves: usize, depth: usize) -> Tree {
@@ -39,11 +56,18 @@ fn grow(size: &Size, random: &mut Random, leaves: usize, depth: usize) -> Tree {
     let most = |levels: usize| 1_usize.checked_shl(levels as u32).unwrap_or(usize::MAX);
     let cap = most(depth - 1);
     let left = (1 + random.below(leaves - 1)).clamp(leaves.saturating_sub(cap).max(1), cap.min(leaves - 1));
+    let feature = random.below(size.features);
+    let missing = size.missing
+        && match missing_of(feature) {
+            Missing::Fails => false,
+            Missing::Passes => true,
+            Missing::Mixed => random.below(2) == 0,
+        };
     Tree::Branch {
         mode: "BRANCH_LEQ",
-        feature: random.below(size.features) as i64,
+        feature: feature as i64,
         threshold: random.below(size.thresholds) as f32 / size.thresholds as f32,
-        missing: size.missing && random.below(2) == 0,
+        missing,
         children: Box::new([
             grow(size, random, left, depth - 1),
             grow(size, random, leaves - left, depth - 1),
@@ -59,20 +83,22 @@ pub(super) fn large(size: Size, seed: u64) -> Ensemble {
     Arrays::new(1, "SUM", &[0.25], &trees).build().unwrap()
 }
 
-/// Rows of which half the values are thresholds or the floats beside them.
+/// Rows of which half the values are thresholds or the floats beside them. Where values are missing, every
+/// fourth row may miss some that no rank can stand for.
 fn rows(size: &Size, n: usize, random: &mut Random) -> Vec<f32> {
-    let mut value = || {
+    let mut value = |row: usize, feature: usize| {
+        let may_miss = size.missing && (missing_of(feature) != Missing::Mixed || row.is_multiple_of(4));
         let threshold = random.below(size.thresholds) as f32 / size.thresholds as f32;
         match random.below(12) {
             0 | 1 => threshold,
             2 | 3 => threshold.next_up(),
             4 | 5 => threshold.next_down(),
             6 => [f32::INFINITY, f32::NEG_INFINITY, -0.0, 1e-45, f32::MAX, f32::MIN][random.below(6)],
-            7 if size.missing => f32::NAN,
+            7 if may_miss => f32::NAN,
             _ => random.unit() * 1.2 - 0.1,
         }
     };
-    (0..n * size.features).map(|_| value()).collect()
+    (0..n * size.features).map(|i| value(i / size.features, i % size.features)).collect()
 }
 
 /// Compares all kernels that fit on some rows; gives their names.
@@ -136,5 +162,52 @@ fn kernels_agree_on_ensembles_of_any_size() {
             missing: random.below(2) == 0,
         };
         compare(size, 40, random.0);
+    }
+}
+
+#[test]
+fn ensembles_together_give_what_each_gives_alone() {
+    let mut random = Random(97);
+    // Of different numbers of trees and leaves, on the same thresholds.
+    let shapes = [(40, 31), (70, 8), (33, 64), (17, 1), (90, 16)].map(|(trees, leaves)| Size {
+        trees,
+        leaves,
+        depth: 9,
+        features: 20,
+        thresholds: 250,
+        missing: true,
+    });
+    let ensembles = shapes.map(|shape| {
+        random.below(2);
+        large(shape, random.0)
+    });
+    let width = shapes[0].features;
+    let all = rows(&shapes[0], 70, &mut random);
+    let scored = KernelKind::ALL.into_iter().filter(|kind| kind.instructions().is_some());
+    for kind in scored.filter(|kind| kind.unavailable().is_none()) {
+        let kernels = ensembles.each_ref().map(|e| Kernel::new(e.clone(), Some(kind)).unwrap());
+        for together in 1..=kernels.len() {
+            let kernels = &kernels[..together];
+            let mut joint = Joint::new(&kernels.iter().collect::<Vec<_>>()).unwrap();
+            for n in [1, 3, 4, 5, 31, 32, 33, 70] {
+                let rows = &all[..n * width];
+                let mut wanted = vec![0.0; n * together];
+                for (at, kernel) in kernels.iter().enumerate() {
+                    let mut alone = vec![0.0; n];
+                    kernel.predict(rows, width, &mut alone, &mut kernel.scratch());
+                    wanted.iter_mut().skip(at).step_by(together).zip(alone).for_each(|(w, a)| *w = a);
+                }
+                let mut found = vec![7.0; n * together];
+                let mut left = 0;
+                joint.predict(rows, width, &mut found, |row, out| {
+                    left += 1;
+                    for (kernel, out) in kernels.iter().zip(out.chunks_mut(1)) {
+                        kernel.predict(row, width, out, &mut kernel.scratch());
+                    }
+                });
+                assert!(found == wanted, "{kind}, {together} ensembles, {n} rows");
+                assert!(left <= n.div_ceil(4), "{left} of {n} rows were left");
+            }
+        }
     }
 }
