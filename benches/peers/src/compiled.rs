@@ -58,7 +58,8 @@ fn load<F: Copy + 'static>(
         }
     };
     let paths = task.models().into_iter().map(|model| path(&task.suite.models[model]));
-    paths.map(|path| open(&path.ok_or_else(|| format!("{name} has no library for this model"))?)).collect()
+    let told = |path: PathBuf| open(&path).map_err(|error| format!("{}: {error:?}", path.display()).into());
+    paths.map(|path| told(path.ok_or_else(|| format!("{name} has no library for this model"))?)).collect()
 }
 
 struct Treelite {

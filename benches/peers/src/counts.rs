@@ -32,8 +32,10 @@ pub struct Count {
     pub competitor: &'static str,
     /// Rows a call.
     pub batch: usize,
-    /// Instructions a row, or why there is no number.
-    pub instructions: Result<f64, String>,
+    /// Instructions a row.
+    pub instructions: Option<f64>,
+    /// Why there is no number, if there is none.
+    pub failed: Option<String>,
     /// Why they were counted by single steps, if they were.
     pub stepped: Option<String>,
 }
@@ -97,7 +99,11 @@ pub fn count(competitor: &'static str, suite: &str, batch: usize, folder: &Path)
             (printed.and_then(|text| text.trim().parse().map_err(|_| text)), Some(reason))
         }
     };
-    Ok(Count { suite: suite.to_owned(), competitor, batch, instructions, stepped })
+    let (instructions, failed) = match instructions {
+        Ok(instructions) => (Some(instructions), None),
+        Err(reason) => (None, Some(reason)),
+    };
+    Ok(Count { suite: suite.to_owned(), competitor, batch, instructions, failed, stepped })
 }
 
 /// What the command prints, or what it complains about.

@@ -228,10 +228,10 @@ impl Report {
         for (suite, competitor) in order {
             let mine =
                 self.counts.iter().filter(|count| count.suite == suite && count.competitor == competitor);
-            let cell = |count: &Count| match &count.instructions {
-                Ok(instructions) if count.stepped.is_some() => format!("{instructions:.0} (stepped)"),
-                Ok(instructions) => format!("{instructions:.0}"),
-                Err(reason) => reason.clone(),
+            let cell = |count: &Count| match (count.instructions, &count.failed) {
+                (Some(instructions), _) if count.stepped.is_some() => format!("{instructions:.0} (stepped)"),
+                (Some(instructions), _) => format!("{instructions:.0}"),
+                (None, reason) => reason.clone().unwrap_or_default(),
             };
             println!("| {suite} | {competitor} | {} |", mine.map(cell).collect::<Vec<_>>().join(" | "));
         }
