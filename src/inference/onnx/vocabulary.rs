@@ -44,7 +44,6 @@ const OPERATORS: &[&str] = &[
     "Less",
     "LessOrEqual",
     "Log",
-    "LogSoftmax",
     "MatMul",
     "Max",
     "Mean",
@@ -97,6 +96,7 @@ const CONSTANT_OPERATORS: &[&str] =
 /// Operators with inputs that are shapes or indices, and the position of the first of these.
 const INDEXING_OPERATORS: &[(&str, usize)] = &[
     ("ArrayFeatureExtractor", 1),
+    ("Clip", 1),
     ("Gather", 1),
     ("ReduceL1", 1),
     ("ReduceL2", 1),

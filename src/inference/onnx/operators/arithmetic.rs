@@ -1,6 +1,6 @@
-//! Mul and Div that compute what is written. tract's own turn a division into a multiplication by the
-//! reciprocal, merge constant factors and drop a factor of zero: nearly the same, but a threshold
-//! behind it may fall on the other side, and NaN times zero is NaN.
+//! Mul, Div, Max and Min that compute what is written. tract's own turn a division into a multiplication by the
+//! reciprocal, merge constant factors, drop a factor of zero, and prefer numbers to NaN: nearly the same, but a
+//! threshold behind it may fall on the other side, and what is missing must stay missing.
 
 use std::ops::{Div, Mul};
 
@@ -8,7 +8,7 @@ use tract_onnx::model::ParsingContext;
 use tract_onnx::pb::NodeProto;
 use tract_onnx::tract_core::ops::binary::BinMiniOp;
 use tract_onnx::tract_hir::internal::*;
-use tract_onnx::tract_hir::ops::binary::BinIntoHir;
+use tract_onnx::tract_hir::ops::binary::{BinIntoHir, Nary};
 use tract_onnx::tract_hir::tract_ndarray::Zip;
 
 use super::Built;
@@ -18,11 +18,23 @@ use super::attributes::Reader;
 enum Arithmetic {
     Product,
     Quotient,
+    Maximum,
+    Minimum,
 }
 
 pub(super) fn product(_: &ParsingContext, node: &NodeProto) -> Built {
     Reader::new(node).finish()?;
     Ok((Arithmetic::Product.into_hir(), vec![]))
+}
+
+pub(super) fn maximum(_: &ParsingContext, node: &NodeProto) -> Built {
+    Reader::new(node).finish()?;
+    Ok((Box::new(Nary(Box::new(Arithmetic::Maximum), false)), vec![]))
+}
+
+pub(super) fn minimum(_: &ParsingContext, node: &NodeProto) -> Built {
+    Reader::new(node).finish()?;
+    Ok((Box::new(Nary(Box::new(Arithmetic::Minimum), false)), vec![]))
 }
 
 pub(super) fn quotient(_: &ParsingContext, node: &NodeProto) -> Built {
@@ -31,10 +43,14 @@ pub(super) fn quotient(_: &ParsingContext, node: &NodeProto) -> Built {
 }
 
 impl Arithmetic {
-    fn float<T: Mul<Output = T> + Div<Output = T>>(self, a: T, b: T) -> T {
+    fn float<T: Mul<Output = T> + Div<Output = T> + PartialOrd + Copy>(self, a: T, b: T) -> T {
+        let is_nan = |x: T| x.partial_cmp(&x).is_none();
         match self {
             Arithmetic::Product => a * b,
             Arithmetic::Quotient => a / b,
+            Arithmetic::Maximum if is_nan(a) || a > b => a,
+            Arithmetic::Minimum if is_nan(a) || a < b => a,
+            Arithmetic::Maximum | Arithmetic::Minimum => b,
         }
     }
 
@@ -44,6 +60,8 @@ impl Arithmetic {
             Arithmetic::Product => a.wrapping_mul(b),
             Arithmetic::Quotient if b == 0 => 0,
             Arithmetic::Quotient => a.wrapping_div(b),
+            Arithmetic::Maximum => a.max(b),
+            Arithmetic::Minimum => a.min(b),
         }
     }
 
@@ -66,6 +84,8 @@ impl BinMiniOp for Arithmetic {
         match self {
             Arithmetic::Product => "Mul",
             Arithmetic::Quotient => "Div",
+            Arithmetic::Maximum => "Max",
+            Arithmetic::Minimum => "Min",
         }
     }
 
@@ -96,6 +116,6 @@ impl BinMiniOp for Arithmetic {
     }
 
     fn is_commutative(&self) -> bool {
-        *self == Arithmetic::Product
+        *self != Arithmetic::Quotient
     }
 }

@@ -9,19 +9,16 @@ use tract_onnx::tract_hir::internal::*;
 
 use super::attributes::{Numbers, Reader};
 use super::rows::{RowFunction, Shape, number, operator};
-use super::{Built, describe};
-use crate::inference::error::Problems;
+use super::{Built, describe, refusal};
 use crate::inference::limits::{MAX_FEATURES, MAX_ROW_ELEMENTS};
 
-/// A refusal at `place`, which travels through tract as it is.
-fn refusal(place: &str, reason: impl Into<String>) -> TractError {
-    let mut problems = Problems::default();
-    problems.push(place, reason);
-    problems.into()
-}
-
 /// The values of an input that must be a constant.
-fn constant(model: &TypedModel, outlet: Option<&OutletId>, place: &str, what: &str) -> TractResult<Vec<i64>> {
+pub(super) fn constant(
+    model: &TypedModel,
+    outlet: Option<&OutletId>,
+    place: &str,
+    what: &str,
+) -> TractResult<Vec<i64>> {
     let tensor = outlet.and_then(|outlet| model.outlet_fact(*outlet).ok()?.konst.clone());
     let tensor = tensor.ok_or_else(|| refusal(place, format!("its {what} are no constants")))?;
     let tensor = tensor.cast_to::<i64>()?;
@@ -29,7 +26,7 @@ fn constant(model: &TypedModel, outlet: Option<&OutletId>, place: &str, what: &s
 }
 
 /// `axis`, counted from the end if negative.
-fn resolve_axis(axis: i64, rank: usize, place: &str) -> TractResult<usize> {
+pub(super) fn resolve_axis(axis: i64, rank: usize, place: &str) -> TractResult<usize> {
     let positive = if axis < 0 { axis.checked_add_unsigned(rank as u64) } else { Some(axis) };
     positive
         .and_then(|axis| usize::try_from(axis).ok())

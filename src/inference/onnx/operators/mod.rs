@@ -5,6 +5,7 @@
 // outputs whose number has been checked in the line before.
 #![allow(clippy::wildcard_imports, clippy::indexing_slicing)]
 
+mod activations;
 mod arithmetic;
 mod attributes;
 mod batch_normalization;
@@ -12,6 +13,7 @@ mod casting;
 mod categories;
 mod columns;
 mod linear;
+mod reductions;
 mod rows;
 mod scaling;
 #[cfg(test)]
@@ -22,6 +24,7 @@ use tract_onnx::pb::NodeProto;
 use tract_onnx::tract_hir::internal::*;
 
 use super::trees;
+use crate::inference::error::Problems;
 
 /// What makes an operator of a node.
 type Built = TractResult<(Box<dyn InferenceOp>, Vec<String>)>;
@@ -43,13 +46,41 @@ const ML_OPERATORS: &[(&str, Build)] = &[
 
 /// Operators of the default domain that stand in for tract's.
 const REPLACED_OPERATORS: &[(&str, Build)] = &[
+    ("ArgMax", reductions::reduce),
+    ("ArgMin", reductions::reduce),
     ("BatchNormalization", batch_normalization::batch_normalization),
     ("Cast", casting::cast),
+    ("Celu", activations::activation),
+    ("Clip", activations::clip),
     ("ConstantOfShape", columns::filled_like),
+    ("Cos", activations::activation),
     ("Div", arithmetic::quotient),
+    ("Elu", activations::activation),
+    ("Erf", activations::activation),
+    ("Exp", activations::activation),
     ("Gather", columns::gather),
+    ("Gelu", activations::activation),
+    ("HardSigmoid", activations::activation),
+    ("HardSwish", activations::activation),
+    ("Log", activations::activation),
+    ("Max", arithmetic::maximum),
+    ("Min", arithmetic::minimum),
     ("Mul", arithmetic::product),
+    ("ReduceL1", reductions::reduce),
+    ("ReduceL2", reductions::reduce),
+    ("ReduceMax", reductions::reduce),
+    ("ReduceMean", reductions::reduce),
+    ("ReduceMin", reductions::reduce),
+    ("ReduceProd", reductions::reduce),
+    ("ReduceSum", reductions::reduce),
+    ("ReduceSumSquare", reductions::reduce),
+    ("Relu", activations::activation),
+    ("Selu", activations::activation),
+    ("Sigmoid", activations::activation),
+    ("Sin", activations::activation),
     ("Slice", columns::slice),
+    ("Softplus", activations::activation),
+    ("Tanh", activations::activation),
 ];
 
 /// Names of the operators of ai.onnx.ml.
@@ -67,6 +98,13 @@ pub(super) fn framework() -> tract_onnx::Onnx {
         onnx.op_register.insert(name, *build);
     }
     onnx
+}
+
+/// A refusal at `place`, which travels through tract as it is.
+fn refusal(place: &str, reason: impl Into<String>) -> TractError {
+    let mut problems = Problems::default();
+    problems.push(place, reason);
+    problems.into()
 }
 
 /// How problems of a node are introduced.

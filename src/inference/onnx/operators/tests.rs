@@ -1,5 +1,7 @@
 //! What each operator computes, as ONNX Runtime 1.32 does, and what it refuses.
 
+mod arithmetic;
+
 use proptest::prelude::*;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, ModelProto, NodeProto, TensorProto};
@@ -251,43 +253,6 @@ fn slices_are_cut_as_numpy_does() {
     first_row[0].attribute[1] = ints("ends", [1, 3]);
     let error = load(5, vec![], first_row).unwrap_err().to_string();
     assert!(error.contains("acts along the rows; each row must be predicted by itself"), "{error}");
-}
-
-#[test]
-fn products_and_quotients_are_what_is_written() {
-    let factors = || vec![tensor("F", &[1, 2], &[3.0, 0.0]), tensor("G", &[2], &[10.0, 1.0])];
-    let x = 0.7_f32;
-    let found = run(factors(), vec![node("Div", &["X", "F"], "Y", vec![])], &[[x, NAN]]);
-    assert_bits(&found[..1], &[x / 3.0]);
-    assert!(found[1].is_nan());
-    let twice = vec![node("Mul", &["X", "F"], "m", vec![]), node("Mul", &["m", "G"], "Y", vec![])];
-    let found = run(factors(), twice, &[[0.1, f32::INFINITY]]);
-    assert_bits(&found[..1], &[0.1 * 3.0 * 10.0]);
-    assert!(found[1].is_nan());
-    // Whole numbers divide towards zero, and by zero to zero.
-    let whole = vec![
-        node("Cast", &["X"], "i", vec![int("to", 7)]),
-        node("Div", &["i", "D"], "q", vec![]),
-        node("Cast", &["q"], "Y", vec![int("to", 1)]),
-    ];
-    assert_bits(&run(vec![index_tensor("D", &[2, 0])], whole, &[[-7.0, 5.0]]), &[-3.0, 0.0]);
-}
-
-#[test]
-fn casts_to_whole_numbers_are_the_same_everywhere() {
-    let via = |to: DataType| {
-        vec![
-            node("Cast", &["X"], "i", vec![int("to", to as i64)]),
-            node("Cast", &["i"], "Y", vec![int("to", 1)]),
-        ]
-    };
-    let rows = [[2.7, -2.7, NAN, 1e30, f32::NEG_INFINITY]];
-    let least = i64::MIN as f32;
-    assert_bits(&run(vec![], via(DataType::Int64), &rows), &[2.0, -2.0, least, least, least]);
-    let least = i32::MIN as f32;
-    assert_bits(&run(vec![], via(DataType::Int32), &rows), &[2.0, -2.0, least, least, least]);
-    let found = run(vec![], via(DataType::Bool), &[[0.0, -0.0, 0.5, NAN, 7.0]]);
-    assert_bits(&found, &[0.0, 0.0, 1.0, 1.0, 1.0]);
 }
 
 #[test]

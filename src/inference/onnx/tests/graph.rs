@@ -108,7 +108,7 @@ fn a_shape_serves_to_fill_a_tensor_like_it_and_for_nothing_else() {
 fn rows_are_predicted_each_by_itself() {
     let first = index_tensor("I", &[0]);
     let across = vec![
-        (node("ReduceSum", &["X", "I"], "Y", vec![]), "node `make Y` (Reduce<Sum>): works along axis 0"),
+        (node("ReduceSum", &["X", "I"], "Y", vec![]), "node `make Y` (ReduceSum): works along axis 0"),
         (node("Softmax", &["X"], "Y", vec![int("axis", 0)]), "works along axis 0, that of the rows"),
         (node("Concat", &["X", "X"], "Y", vec![int("axis", 0)]), "works along axis 0, that of the rows"),
         (node("Gather", &["X", "I"], "Y", vec![]), "(Gather): acts along the rows"),
