@@ -110,7 +110,7 @@ make_venv() {
     fi
     "$python" -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
     "$python" -m venv --clear $VENV
-    $VENV/bin/pip install --quiet --disable-pip-version-check --requirement $requirements
+    $VENV/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $requirements
     cp $requirements $VENV/requirements.txt
 }
 

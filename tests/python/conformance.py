@@ -3,14 +3,17 @@
 
     python tests/python/conformance.py [--predict PROGRAM] [--rows N] [--keep DIR]
 
-Trains small models with XGBoost, scikit-learn and LightGBM, exports them to ONNX, adds tree
-ensembles made at random (all operators, modes, aggregates, transforms and both precisions), and runs
-each of them in ONNX Runtime (one thread) and in cooltwin on the same rows: random ones, rows with
-values exactly at a threshold and at the next float above and below, and rows with NaN and infinities.
-The tests of the tree operators that the onnx package carries run as well, all of them.
+Trains small models with LightGBM, XGBoost, CatBoost and scikit-learn, exports them to ONNX by the lines
+of docs/bundle.md, adds the operators that stand around a model, one by one, and tree ensembles made at
+random (all operators, modes, aggregates, transforms and both precisions). Each of them runs in ONNX
+Runtime (one thread) and in cooltwin on the same rows: random ones, rows with values exactly at a
+threshold and at the next float above and below, and rows with NaN and infinities. The tests of these
+operators that the onnx package carries run as well. Models that cannot be accepted must be refused in
+words that name the reason.
 
-Tree models must agree to the bit; networks within 1e-5, relative; transforms, which take exponentials and
-logarithms, within 1e-6 (PROBIT 1e-5), SOFTMAX relative. Exit code 1 otherwise.
+Trees and what is plain arithmetic must agree to the bit. Sums agree within 5e-6, relative; networks
+within 1e-5; transforms, which take exponentials and logarithms, within 1e-6 (PROBIT 1e-5), SOFTMAX
+relative. Support vectors must be as close to the exact sum as ONNX Runtime. Exit code 1 otherwise.
 
 PROGRAM is the example `predict_onnx`; without --predict it is built with cargo (dev profile).
 """
@@ -28,6 +31,7 @@ from conformance_models.compare import build_program, compare, test_rows
 from conformance_models.library import library_models
 from conformance_models.node_tests import run_node_tests
 from conformance_models.random_trees import random_models
+from conformance_models.refused import run_refused
 
 SEED = 20240229
 
@@ -59,6 +63,7 @@ def main():
                 passed = False
             total += len(rows)
         passed &= run_node_tests(program, Path(folder))
+        passed &= run_refused(rng, program, Path(folder))
     print(f"{len(cases)} models, {total} rows, onnxruntime {onnxruntime.__version__}, onnx {onnx.__version__}: "
           f"{'all agree' if passed else 'DIFFERENCES'}")
     return 0 if passed else 1

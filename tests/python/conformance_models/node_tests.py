@@ -1,4 +1,4 @@
-"""The ONNX project's own tests of the tree operators, as the onnx package carries them."""
+"""The ONNX project's own tests of the operators of ai.onnx.ml, as the onnx package carries them."""
 
 import warnings
 
@@ -8,24 +8,41 @@ from onnx import TensorProto, helper, numpy_helper
 from .compare import cooltwin
 
 # What the package must carry at least; fewer would mean that the tests were looked for in the wrong place.
-FEWEST = 2
+FEWEST = 4
+# The package has tests of LabelEncoder too, of texts all of them.
+OPERATORS = {"ArrayFeatureExtractor", "Binarizer", "TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"}
 
 
 def node_tests():
-    """(name, model, inputs, expected outputs) of each test of a TreeEnsemble* operator."""
+    """(name, model, inputs, expected outputs) of each test of one of the operators."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the package makes the tests of all operators, some of which overflow
         from onnx.backend.test.case.node import collect_testcases
 
         tests = [
-            (test.name, test.model, inputs[0], outputs[0])
+            (test.name, *with_one_input(test.model, inputs), outputs[0])
             for test in collect_testcases(None)
-            if any(node.op_type.startswith("TreeEnsemble") for node in test.model.graph.node)
+            if any(node.op_type in OPERATORS for node in test.model.graph.node)
             for inputs, outputs in test.data_sets
         ]
     if len(tests) < FEWEST:
-        raise RuntimeError(f"the onnx package has {len(tests)} tests of TreeEnsemble operators, at least {FEWEST} are known")
+        raise RuntimeError(f"the onnx package has {len(tests)} tests of these operators, at least {FEWEST} are known")
     return tests
+
+
+def with_one_input(model, inputs):
+    """The model and its features as a matrix; what the test gives as further inputs becomes constants."""
+    changed = type(model)()
+    changed.CopyFrom(model)
+    graph = changed.graph
+    features, *rest = list(graph.input)
+    graph.initializer.extend(numpy_helper.from_array(values, info.name) for info, values in zip(rest, inputs[1:], strict=True))
+    matrix = inputs[0].reshape(len(inputs[0]), -1)
+    shape = features.type.tensor_type.shape.dim
+    if len(shape) != 2:
+        del shape[2:]
+        shape[1].dim_value = matrix.shape[1]
+    return changed, matrix
 
 
 def fed_with_floats(model, inputs):
@@ -61,7 +78,7 @@ def run_node_tests(program, folder):
         model, rows = fed_with_floats(model, inputs)
         try:
             found, path = cooltwin(program, folder, model, rows)
-            same = np.array_equal(found, expected.astype(np.float32), equal_nan=True)
+            same = np.array_equal(found, expected.reshape(found.shape).astype(np.float32), equal_nan=True)
             print(f"{'ok  ' if same else 'FAIL'}  {name:62} {path:16} {len(rows):6} rows", flush=True)
         except RuntimeError as error:
             same = False
