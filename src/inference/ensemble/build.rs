@@ -20,6 +20,13 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn find(&self, node_id: i64) -> Option<u32> {
+        // Most exporters number the nodes of a tree from 0 without gaps.
+        let guess = usize::try_from(node_id).ok().and_then(|at| self.ids.get(at));
+        if let Some((id, index)) = guess
+            && *id == node_id
+        {
+            return Some(*index);
+        }
         let at = self.ids.binary_search_by_key(&node_id, |(id, _)| *id).ok()?;
         self.ids.get(at).map(|(_, index)| *index)
     }

@@ -1,7 +1,7 @@
 //! Evaluation of tree ensembles.
 //!
-//! - `quickscorer` asks all nodes of many trees side by side: the fastest for trees of up to
-//!   [`QUICKSCORER_LEAVES`] leaves, where the processor has the instructions;
+//! - `quickscorer` asks all nodes of many trees side by side: the fastest for trees of up to 64 leaves,
+//!   where the processor has the instructions;
 //! - `walk` follows twelve trees in turns: for larger trees and other processors;
 //! - `reference` follows one tree after the other: for what fits neither, and to test them against.
 //!
@@ -33,11 +33,6 @@ use fold::Finish;
 pub use kind::KernelKind;
 use quickscorer::{Instructions, Quickscorer, QuickscorerScratch};
 use walk::{Slots, Walk};
-
-/// Trees with more leaves are walked: asking every node takes time in proportion to the leaves, a walk
-/// in proportion to the depth. Measured with AVX2 and AVX-512 on 300 trees: at 64 leaves the quickscorer
-/// needs 0.7 to 0.9 and 0.55 of the walk's time, at 128 leaves 1.5 and 1.05.
-const QUICKSCORER_LEAVES: usize = 64;
 
 /// An ensemble with the kernel that evaluates it.
 #[derive(Debug, Clone)]
@@ -241,26 +236,16 @@ impl Tables {
 
 /// The fastest kernel that fits, with the reason.
 fn choose(ensemble: &Arc<Ensemble>) -> (KernelKind, Tables, String) {
-    let leaves = ensemble.max_leaves;
     let wanted = KernelKind::ALL.into_iter().rev().find(|kind| kind.unavailable().is_none());
-    let not_scored = match wanted {
-        Some(kind) if kind != KernelKind::Quickscorer && leaves <= QUICKSCORER_LEAVES => {
-            match Tables::new(ensemble, kind) {
-                Ok(tables) => {
-                    let reason = format!(
-                        "at most {leaves} leaves a tree; up to {QUICKSCORER_LEAVES} it is the fastest"
-                    );
-                    return (kind, tables, reason);
-                }
-                Err(why) => why,
+    let not_scored = match wanted.filter(|kind| *kind != KernelKind::Quickscorer) {
+        Some(kind) => match Tables::new(ensemble, kind) {
+            Ok(tables) => {
+                let reason = format!("at most {} leaves a tree", ensemble.max_leaves);
+                return (kind, tables, reason);
             }
-        }
-        Some(kind) if kind != KernelKind::Quickscorer => {
-            format!(
-                "up to {leaves} leaves a tree; above {QUICKSCORER_LEAVES} it is faster than the quickscorer"
-            )
-        }
-        _ => "the processor has no instructions for the quickscorer".to_owned(),
+            Err(why) => why,
+        },
+        None => "the processor has no instructions for the quickscorer".to_owned(),
     };
     match Tables::new(ensemble, KernelKind::Walk) {
         Ok(tables) => (KernelKind::Walk, tables, not_scored),

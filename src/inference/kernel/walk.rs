@@ -13,6 +13,8 @@
 //!   missing value goes to the true child has a second slot, in which NaN has become -inf; plain NaN
 //!   fails the comparison by itself.
 
+use std::collections::{BTreeMap, VecDeque};
+
 use super::super::ensemble::{Aggregate, Ensemble, Node};
 use super::condition::Condition;
 use super::fold::{Finish, Fold};
@@ -180,20 +182,28 @@ struct Builder<'a> {
     ensemble: &'a Ensemble,
     nodes: Vec<WalkNode>,
     slots: Vec<Slot>,
+    /// Where the slot of a feature stands, for each of the two ways NaN can go.
+    places: BTreeMap<(u32, bool), u32>,
     leaves: Leaves,
 }
 
 impl<'a> Builder<'a> {
     fn new(ensemble: &'a Ensemble) -> Builder<'a> {
         let nodes = vec![WalkNode { threshold: 0.0, link: LEAF_SLOT }];
-        Builder { leaves: Leaves::kind_of(ensemble), ensemble, nodes, slots: Vec::new() }
+        Builder {
+            leaves: Leaves::kind_of(ensemble),
+            ensemble,
+            nodes,
+            slots: Vec::new(),
+            places: BTreeMap::new(),
+        }
     }
 
     /// Lays out one tree breadth first, siblings together; gives the index of its root.
     fn tree(&mut self, root: u32) -> Option<u32> {
         let at = self.nodes.len();
         self.nodes.push(WalkNode { threshold: 0.0, link: LEAF_SLOT });
-        let mut queue = std::collections::VecDeque::from([(root, at)]);
+        let mut queue = VecDeque::from([(root, at)]);
         while let Some((source, at)) = queue.pop_front() {
             let made = match *self.ensemble.nodes.get(source as usize)? {
                 Node::Leaf { first, count } => {
@@ -217,10 +227,11 @@ impl<'a> Builder<'a> {
     }
 
     fn slot(&mut self, wanted: Slot) -> Option<u32> {
-        let at = self.slots.iter().position(|slot| *slot == wanted).unwrap_or_else(|| {
-            self.slots.push(wanted);
-            self.slots.len() - 1
+        let slots = &mut self.slots;
+        let at = *self.places.entry((wanted.feature, wanted.nan_is_low)).or_insert_with(|| {
+            slots.push(wanted);
+            slots.len() as u32 - 1
         });
-        (at < LEAF_SLOT as usize).then_some(at as u32)
+        (at < LEAF_SLOT).then_some(at)
     }
 }

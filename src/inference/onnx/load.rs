@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use prost::Message;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::{Framework, SpecialOps, TypedSimplePlan};
 use tract_onnx::tract_core::ops::array::TypedConcat;
@@ -78,9 +79,7 @@ fn load_guarded(
 ) -> Result<Loaded, ModelError> {
     let refuse = |error: TractError| refusal(name, &error);
     let onnx = framework();
-    let mut reader = bytes;
-    let mut proto = onnx
-        .proto_model_for_read(&mut reader)
+    let mut proto = ModelProto::decode(bytes)
         .map_err(|e| ModelError::refused(name, "", format!("cannot be decoded: {e:#}")))?;
     let operators: Vec<String> =
         proto.graph.iter().flat_map(|graph| &graph.node).map(|node| node.op_type.clone()).collect();

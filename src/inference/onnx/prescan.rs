@@ -109,6 +109,7 @@ pub(super) fn prescan(bytes: &[u8]) -> Result<(), String> {
 type Field<'a> = (u64, Option<&'a [u8]>, &'a [u8]);
 
 /// The next field.
+#[inline]
 fn field(bytes: &[u8]) -> Option<Field<'_>> {
     let (key, rest) = varint(bytes)?;
     let tag = key >> 3;
@@ -127,7 +128,14 @@ fn field(bytes: &[u8]) -> Option<Field<'_>> {
 }
 
 /// A variable-length integer of at most ten bytes.
+#[inline]
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    // Nearly all of them have one byte.
+    if let [byte, rest @ ..] = bytes
+        && *byte < 0x80
+    {
+        return Some((u64::from(*byte), rest));
+    }
     let mut value = 0_u64;
     for (i, byte) in bytes.iter().take(10).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * i).min(63);

@@ -34,8 +34,7 @@ impl<L: Lanes> Task<L> for Batch<'_, L> {
             1 => self.score::<1, { PLANE }>(lanes),
             2 => self.score::<2, { 2 * PLANE }>(lanes),
             4 => self.score::<4, { 4 * PLANE }>(lanes),
-            8 => self.score::<8, { 8 * PLANE }>(lanes),
-            _ => self.score::<16, { 16 * PLANE }>(lanes),
+            _ => self.score::<8, { 8 * PLANE }>(lanes),
         }
     }
 }
