@@ -6,7 +6,8 @@
 //!
 //! Both matrices are raw little-endian 32-bit floats, row after row: `[n, N_FEATURES]` in and
 //! `[n, outputs]` out. What the model is made of is printed as JSON. Every row is predicted twice,
-//! alone and in a batch; the program fails if the two differ by a bit.
+//! alone and in a batch; the program fails if the two differ by a bit. The environment variable COOLTWIN_KERNEL
+//! names the kernel to evaluate tree ensembles with, if not the fastest.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -30,7 +31,8 @@ fn main() -> ExitCode {
 }
 
 fn run(model: &str, features: &str, rows: &str, out: &str) -> Result<(), Box<dyn Error>> {
-    let mut model = Model::from_onnx(model, &fs::read(model)?, features.parse()?)?;
+    let kernel = env::var("COOLTWIN_KERNEL").ok().map(|name| name.parse()).transpose()?;
+    let mut model = Model::with_kernel(model, &fs::read(model)?, features.parse()?, kernel)?;
     println!("{}", serde_json::to_string(model.describe())?);
     let bytes = fs::read(rows)?;
     let (values, _) = bytes.as_chunks::<4>();
