@@ -39,7 +39,7 @@ pub(super) struct Line {
     pub(super) refused: Option<String>,
     /// Nanoseconds for a row, row by row.
     pub(super) single_ns: Option<f64>,
-    /// Nanoseconds for a row in batches of 1,024.
+    /// Nanoseconds for a row in batches of [`BATCH`], or of all rows if there are fewer.
     pub(super) batch_ns: Option<f64>,
     /// Bytes of its tables.
     pub(super) table_bytes: Option<usize>,

@@ -1,5 +1,5 @@
-//! The plain walk: every kind of ensemble, one node after the other. It is the twin the fast kernel
-//! is tested against to the bit, and runs what does not fit the fast kernel's layout.
+//! The plain walk: every kind of ensemble, one node after the other. It is the twin the fast kernels
+//! are tested against to the bit, and runs what does not fit their layouts.
 
 use super::super::ensemble::{Ensemble, Mode, Node, Number, Weight};
 use super::fold::{Finish, Fold};
