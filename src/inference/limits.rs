@@ -17,7 +17,8 @@ pub const MAX_OPERATORS: usize = 256;
 /// Most trees in an ensemble. Published gradient-boosting models stay below a few thousand.
 pub const MAX_TREES: usize = 1 << 16;
 
-/// Most nodes in an ensemble, leaves included: 8 MB of kernel tables. It also bounds the time of one
+/// Most nodes in an ensemble, leaves included: 8 MB of tables for the walk; up to 45 MB for the quickscorer, which
+/// lays out each of [`MAX_TREES`] like the largest, of 64 leaves. It also bounds the time of one
 /// prediction, since no walk visits a node twice: a few milliseconds at worst.
 pub const MAX_NODES: usize = 1 << 20;
 
