@@ -90,7 +90,7 @@ fn load_guarded(
     let fact = f32::fact([rows.to_dim(), n_features.to_dim()]);
     model.set_input_fact(0, fact.into()).map_err(refuse)?;
     let mut typed = model.into_typed().map_err(refuse)?;
-    output_as_float(&mut typed).map_err(refuse)?;
+    output_as_float(&mut typed, &rows).map_err(refuse)?;
     if let Some(kind) = kernel {
         trees::use_kernel(&mut typed, kind)
             .map_err(|problems| ModelError::Refused { model: name.to_owned(), problems })?;
@@ -116,9 +116,26 @@ fn refusal(name: &str, error: &TractError) -> ModelError {
     }
 }
 
-/// A DOUBLE output is rounded to FLOAT, the type of all predictions.
-fn output_as_float(model: &mut TypedModel) -> TractResult<()> {
-    let &[output] = model.output_outlets()? else { return Ok(()) };
+/// A DOUBLE output is rounded to FLOAT, the type of all predictions. One that has been reshaped from `[rows, outputs]` to
+/// a single column, as scikit-learn's exporter does with networks of several outputs, is taken before that.
+fn output_as_float(model: &mut TypedModel, rows: &Symbol) -> TractResult<()> {
+    let &[mut output] = model.output_outlets()? else { return Ok(()) };
+    let of_rows = |outlet: OutletId| {
+        Ok::<_, TractError>(model.outlet_fact(outlet)?.shape.first() == Some(&rows.to_dim()))
+    };
+    let mut source = output;
+    while !of_rows(source)? {
+        let node = model.node(source.node);
+        match (node.op_as::<AxisOp>(), node.inputs.as_slice()) {
+            // Any other shape operator keeps the order of the values.
+            (Some(op), &[from]) if !matches!(op, AxisOp::Move(..)) => source = from,
+            _ => break,
+        }
+    }
+    if of_rows(source)? {
+        output = source;
+        model.select_output_outlets(&[output])?;
+    }
     if model.outlet_fact(output)?.datum_type == f64::datum_type() {
         let output = model.wire_node("output as FLOAT", cast(f32::datum_type()), &[output])?;
         model.select_output_outlets(&output)?;

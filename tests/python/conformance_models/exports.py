@@ -34,12 +34,3 @@ def with_float_output(model):
     """scikit-learn's exporter declares DOUBLE outputs of operators that give FLOAT; ONNX Runtime refuses such files."""
     model.graph.output[0].type.tensor_type.elem_type = TensorProto.FLOAT
     return model
-
-
-def without_last_reshape(model):
-    """The exporter ends networks with a reshape to one column, also those with several outputs."""
-    *rest, last = model.graph.node
-    assert last.op_type == "Reshape"
-    rest[-1].output[0] = last.output[0]
-    model.graph.node.remove(last)
-    return model

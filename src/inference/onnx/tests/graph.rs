@@ -70,6 +70,19 @@ fn shapes_around_an_ensemble_do_not_keep_the_kernel_away() {
 }
 
 #[test]
+fn several_outputs_in_one_column_are_told_apart() {
+    let nodes = |first: NodeProto| {
+        model(2, vec![index_tensor("S", &[-1, 1])], vec![first, node("Reshape", &["a", "S"], "Y", vec![])])
+    };
+    let abs = nodes(node("Abs", &["X"], "a", vec![]));
+    let loaded = assert_predicts(&abs, &[-1.0, 2.0, 3.0, -4.0], &[1.0, 2.0, 3.0, 4.0]);
+    assert_eq!(loaded.n_outputs(), 2);
+    // Transposed before, a row's values do not stand together.
+    let turned = nodes(node("Transpose", &["X"], "a", vec![ints("perm", [1, 0])]));
+    assert_refused(&turned, "graph outputs: the output has shape");
+}
+
+#[test]
 fn shapes_and_indices_are_constants() {
     let nodes = || {
         vec![
