@@ -87,13 +87,16 @@ def main():
     packages = ("onnxruntime", "lightgbm", "treelite", "tl2cgen", "lleaves", "llvmlite", "numpy")
     content = {
         "stamp": stamp,
-        "versions": {name: version(name) for name in packages}
-        | {"python": platform.python_version(), "gcc": first_line("gcc", "-dumpfullversion"),
-           "valgrind": first_line("valgrind", "--version").removeprefix("valgrind-"), "rustc": first_line("rustc", "--version").split()[1]},
+        "versions": {name: version(name) for name in packages} | {
+            "python": platform.python_version(),
+            "gcc": first_line("gcc", "-dumpfullversion"),
+            "valgrind": first_line("valgrind", "--version").removeprefix("valgrind-"),
+            "rustc": first_line("rustc", "--version").split()[1],
+        },
         "missing": missing,
         "features": rows.shape[1],
         "rows": str(folder / "rows.f32"),
-        "rows_from": f"`cooltwin simulate` and `features`, {MEASURED[1]} units that no model was trained on, in random order",
+        "rows_from": f"`cooltwin simulate` and `features`, {MEASURED[1]} units no model was trained on, in random order",
         "onnxruntime": one(Path(onnxruntime.__file__).parent / "capi", "libonnxruntime.so*"),
         "lightgbm": one(Path(lgb.__file__).parent, "**/lib_lightgbm.so"),
         "python": [sys.executable, str(Path(__file__).with_name("python_ort.py"))],
