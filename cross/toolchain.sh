@@ -37,7 +37,10 @@ keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 # An apt of our own beside the machine's: other suites and architectures without touching its configuration.
 private_apt() {
-    local mirror=${DEBIAN_MIRROR:-http://deb.debian.org}
+    # The mirror this machine uses already, or the one named.
+    # shellcheck disable=SC2016 # apt is to expand it
+    local mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | sed -n 's,/debian/*$,,p' | head -n 1)}
+    [ -n "$mirror" ] || { say 'apt knows no Debian mirror; name one in DEBIAN_MIRROR, as in scheme://host'; exit 1; }
     mkdir -p "$tools"/apt/{etc/preferences.d,etc/apt.conf.d,state/lists/partial,cache/archives/partial}
     : > "$tools/apt/state/status"
     # The security suite of bookworm has the newest compiler, but nothing for armhf; trixie has that.
