@@ -58,7 +58,7 @@ impl Parts {
             (Some(assembler), Some(models)) if problems.is_empty() => {
                 let predictor = Predictor::new(&manifest, models);
                 let evaluator = Evaluator::new(assembler, predictor);
-                Ok((Self { reference, evaluator, manifest }, took))
+                Ok((Self { manifest, reference, evaluator }, took))
             }
             _ => Err(BundleErrors(problems)),
         }

@@ -208,6 +208,49 @@ fn a_set_puts_each_target_in_its_column() {
 }
 
 #[test]
+fn models_that_are_trees_are_evaluated_together() {
+    let stump = |feature, missing, weights: [Vec<(usize, f32)>; 2]| Tree::Branch {
+        mode: "BRANCH_LEQ",
+        feature,
+        threshold: 0.5,
+        missing,
+        children: Box::new(weights.map(Tree::Leaf)),
+    };
+    let one = |feature, missing, low, high| stump(feature, missing, [vec![(0, low)], vec![(0, high)]]);
+    // Feature 1 is missing to the left in one model and to the right in the other: no rank can say that.
+    let a = Arrays::new(1, "SUM", &[], &[one(0, false, 1.0, 2.0), one(1, false, 10.0, 20.0)]);
+    let both = [vec![(0, 100.0), (1, 300.0)], vec![(0, 200.0), (1, 400.0)]];
+    let b = Arrays::new(2, "SUM", &[], &[stump(1, true, both)]);
+    let models = |kernel| {
+        [("a", &a), ("b", &b)]
+            .map(|(name, arrays)| Model::with_kernel(name, &arrays.bytes(2), 2, kernel).unwrap())
+            .into()
+    };
+    let targets = [(1, 1), (0, 0), (1, 0)].map(|(model, column)| TargetSource { model, column });
+    let set = |kernel| ModelSet::with_targets(models(kernel), targets.to_vec()).unwrap();
+    let (mut joint, mut apart) = (set(Some(KernelKind::Quickscorer)), set(Some(KernelKind::Walk)));
+    assert!(joint.is_joint() && !apart.is_joint());
+    let values = [0.0, 1.0, f32::NAN, 0.5];
+    // Around the rows that a set and a kernel take at once.
+    for n in [1, 31, 32, 63, 64, 65, 130] {
+        let rows: Vec<f32> = (0..n).flat_map(|i| [values[i % 4], values[i / 4 % 4]]).collect();
+        let (mut found, mut wanted) = (vec![7.0; 3 * n], vec![9.0; 3 * n]);
+        joint.predict_batch(&rows, &mut found).unwrap();
+        apart.predict_batch(&rows, &mut wanted).unwrap();
+        assert_eq!(found, wanted, "{n} rows");
+        let mut single = [0.0; 3];
+        for (row, wanted) in rows.chunks(2).zip(wanted.chunks(3)) {
+            joint.predict(row, &mut single).unwrap();
+            assert_eq!(single, wanted);
+        }
+    }
+    // By hand: a row with the odd missing value, and one without.
+    let mut out = [0.0; 6];
+    joint.predict_batch(&[0.0, f32::NAN, 1.0, 1.0], &mut out).unwrap();
+    assert_eq!(out, [300.0, 21.0, 100.0, 400.0, 22.0, 200.0]);
+}
+
+#[test]
 fn targets_may_share_a_model() {
     let target = |column| TargetSource { model: 0, column };
     let models = vec![Model::from_onnx("net", &network(), 2).unwrap()];

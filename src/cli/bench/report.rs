@@ -24,6 +24,7 @@ pub(super) struct Report {
     /// Loading the bundle: models, features, hashes, replay of the golden lines.
     pub(super) load_ms: f64,
     /// The steps of it.
+    #[serde(rename = "load_steps_ms")]
     pub(super) load_steps: LoadSteps,
     /// Resident memory of the process with the bundle loaded.
     pub(super) resident_mb: Option<f64>,
@@ -35,24 +36,24 @@ pub(super) struct Report {
     pub(super) kernels: Vec<kernels::Table>,
 }
 
-/// Where the time of loading went, ms. The first load of the process: nothing was in any cache of it.
+/// Where the time of loading went, in ms. The first load of the process: nothing was in any cache of it.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct LoadSteps {
     /// Decoding the models, checking them, laying out their kernels.
-    pub(super) models_ms: f64,
+    pub(super) models: f64,
     /// Manifest, reference and feature programs.
-    pub(super) features_ms: f64,
+    pub(super) features: f64,
     /// Comparing the files with their hashes.
-    pub(super) hashes_ms: f64,
+    pub(super) hashes: f64,
     /// Replaying the golden lines.
-    pub(super) golden_ms: f64,
+    pub(super) golden: f64,
 }
 
 impl LoadSteps {
     pub(super) fn of(times: LoadTimes) -> Self {
-        let [models_ms, features_ms, hashes_ms, golden_ms] =
+        let [models, features, hashes, golden] =
             [times.models, times.features, times.hashes, times.golden].map(|ns| ns as f64 / 1e6);
-        Self { models_ms, features_ms, hashes_ms, golden_ms }
+        Self { models, features, hashes, golden }
     }
 }
 
@@ -109,11 +110,11 @@ impl Report {
             }
             _ => "memory not known on this system".to_owned(),
         };
-        let LoadSteps { models_ms, features_ms, hashes_ms, golden_ms } = self.load_steps;
+        let LoadSteps { models, features, hashes, golden } = self.load_steps;
         let _ = writeln!(
             text,
-            "load     {:.1} ms: models {models_ms:.1}, features {features_ms:.1}, hashes {hashes_ms:.1}, golden \
-             replay {golden_ms:.1}; {memory}\n",
+            "load     {:.1} ms: models {models:.1}, features {features:.1}, hashes {hashes:.1}, golden \
+             replay {golden:.1}; {memory}\n",
             self.load_ms
         );
         let _ = writeln!(

@@ -34,6 +34,10 @@ pub use kind::KernelKind;
 use quickscorer::{Instructions, Quickscorer, QuickscorerScratch};
 use walk::{Slots, Walk};
 
+/// How many times as large as the average the largest tree may be: the quickscorer asks all trees as many
+/// questions as the largest has, and its tables grow alike.
+const MOST_UNEVEN: usize = 4;
+
 /// An ensemble with the kernel that evaluates it.
 #[derive(Debug, Clone)]
 pub(crate) struct Kernel {
@@ -237,7 +241,12 @@ impl Tables {
 /// The fastest kernel that fits, with the reason.
 fn choose(ensemble: &Arc<Ensemble>) -> (KernelKind, Tables, String) {
     let wanted = KernelKind::ALL.into_iter().rev().find(|kind| kind.unavailable().is_none());
+    let leaves = ensemble.nodes.iter().filter(|node| matches!(node, Node::Leaf { .. })).count();
     let not_scored = match wanted.filter(|kind| *kind != KernelKind::Quickscorer) {
+        Some(_) if ensemble.roots.len() * ensemble.max_leaves > MOST_UNEVEN * leaves => {
+            let average = leaves / ensemble.roots.len().max(1);
+            format!("the largest tree has {} leaves, the average {average}", ensemble.max_leaves)
+        }
         Some(kind) => match Tables::new(ensemble, kind) {
             Ok(tables) => {
                 let reason = format!("at most {} leaves a tree", ensemble.max_leaves);

@@ -175,6 +175,21 @@ fn large_trees_are_walked() {
 }
 
 #[test]
+fn one_large_tree_among_many_small_ones_is_walked() {
+    let with = |stumps: i64| {
+        let stump = |i: i64| branch("BRANCH_LEQ", 0, -i as f32, leaf(1.0), leaf(2.0));
+        let trees: Vec<Tree> = (0..stumps).map(stump).chain([comb(64)]).collect();
+        chosen(build(&Arrays::new(1, "SUM", &[], &trees)))
+    };
+    let (kind, reason) = with(1000);
+    assert_eq!(kind, KernelKind::Walk);
+    if has_instructions() {
+        assert_eq!(reason, "the largest tree has 64 leaves, the average 2");
+        assert!(with(3).0.instructions().is_some());
+    }
+}
+
+#[test]
 fn a_kernel_the_processor_lacks_is_refused() {
     let missing = KernelKind::ALL.into_iter().find(|kind| kind.unavailable().is_some()).unwrap();
     let error = Kernel::new(build(&Arrays::new(1, "SUM", &[], &[leaf(1.0)])), Some(missing)).unwrap_err();
