@@ -119,6 +119,10 @@ fn check_operator(node: &NodeProto, place: &str, problems: &mut Problems) {
 /// Inputs that decide about shapes and indices are constants, so that what is checked at load holds for every row.
 fn check_constants(node: &NodeProto, values: &HashMap<&str, Origin>, place: &str, problems: &mut Problems) {
     let Some(first) = vocabulary::first_constant_input(&node.op_type) else { return };
+    let constant = |name: &String| values.get(name.as_str()) == Some(&Origin::Constant);
+    if node.op_type == "ArrayFeatureExtractor" && node.input.first().is_some_and(constant) {
+        return; // looks a constant up; its indices are checked when it does
+    }
     for name in node.input.iter().skip(first).filter(|name| !name.is_empty()) {
         if values.get(name.as_str()).is_some_and(|origin| *origin != Origin::Constant) {
             problems.push(

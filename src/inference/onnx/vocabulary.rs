@@ -23,6 +23,7 @@ const OPERATORS: &[&str] = &[
     "Constant",
     "ConstantOfShape",
     "Cos",
+    "CumSum",
     "Div",
     "Dropout",
     "Elu",
@@ -32,6 +33,7 @@ const OPERATORS: &[&str] = &[
     "Flatten",
     "Floor",
     "Gather",
+    "GatherElements",
     "Gelu",
     "Gemm",
     "Greater",
@@ -82,6 +84,7 @@ const OPERATORS: &[&str] = &[
     "Sum",
     "Tanh",
     "ThresholdedRelu",
+    "TopK",
     "Transpose",
     "Unsqueeze",
     "Where",
@@ -97,6 +100,7 @@ const CONSTANT_OPERATORS: &[&str] =
 const INDEXING_OPERATORS: &[(&str, usize)] = &[
     ("ArrayFeatureExtractor", 1),
     ("Clip", 1),
+    ("CumSum", 1),
     ("Gather", 1),
     ("ReduceL1", 1),
     ("ReduceL2", 1),
@@ -110,31 +114,29 @@ const INDEXING_OPERATORS: &[(&str, usize)] = &[
     ("Slice", 1),
     ("Split", 1),
     ("Squeeze", 1),
+    ("TopK", 1),
     ("Unsqueeze", 1),
 ];
 
 const CATEGORIES: &str = "encode categories as numbers before the model";
 const CLASSES: &str = "it tells classes; a regressor is expected";
 const HISTORY: &str = "a model sees one row of features; windows over time belong in the bundle's features";
-const OTHER_KIND: &str = "its exporter reads indices from data (AdaBoost, nearest neighbours and quantile \
-                          transformers do); train another kind of model, e.g. gradient boosting";
+const OTHER_KIND: &str =
+    "it is part of nearest neighbours; train another kind of model, e.g. gradient boosting";
 
 /// What to do about operators that people meet.
 const REMEDIES: &[(&str, &str)] = &[
     ("CDist", OTHER_KIND),
     ("CategoryMapper", CATEGORIES),
     ("Conv", HISTORY),
-    ("CumSum", OTHER_KIND),
     ("DictVectorizer", CATEGORIES),
     ("GRU", HISTORY),
-    ("GatherElements", OTHER_KIND),
     ("LSTM", HISTORY),
     ("LinearClassifier", CLASSES),
     ("RNN", HISTORY),
     ("SVMClassifier", CLASSES),
     ("StringNormalizer", CATEGORIES),
     ("TfIdfVectorizer", CATEGORIES),
-    ("TopK", OTHER_KIND),
     ("ZipMap", "export without ZipMap (option zipmap=False); CatBoost: train one model for each target"),
 ];
 

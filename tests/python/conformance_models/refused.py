@@ -8,7 +8,7 @@ import xgboost
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import AdaBoostRegressor, GradientBoostingRegressor
+from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsRegressor
@@ -29,7 +29,6 @@ def refused_models(rng):
 
     yield "nearest neighbours", sklearn(KNeighborsRegressor()), "control flow (If, Loop, Scan)"
     yield "Gaussian process", sklearn(GaussianProcessRegressor()), "train another kind"
-    yield "adaptive boosting", sklearn(AdaBoostRegressor(n_estimators=3)), "operator TopK of ai.onnx is not supported"
     ranked = make_pipeline(QuantileTransformer(n_quantiles=20), GradientBoostingRegressor(n_estimators=3))
     yield "quantile transformer", sklearn(ranked), "(Gather): input `"
     yield "classifier", sklearn(LogisticRegression(), y > 0), "operator LinearClassifier of ai.onnx.ml is not supported"

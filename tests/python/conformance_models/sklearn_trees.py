@@ -6,6 +6,7 @@ from skl2onnx.common.data_types import FloatTensorType
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.ensemble import (
+    AdaBoostRegressor,
     BaggingRegressor,
     ExtraTreesRegressor,
     GradientBoostingRegressor,
@@ -59,6 +60,8 @@ def tree_models(rng):
         "gradient boosting": GradientBoostingRegressor(n_estimators=100, random_state=1),
         "gradient boosting from zero": GradientBoostingRegressor(n_estimators=20, init="zero", random_state=1),
         "histogram gradient boosting": HistGradientBoostingRegressor(max_iter=60, random_state=1),
+        # The weighted median of its trees.
+        "adaptive boosting": AdaBoostRegressor(shallow(), n_estimators=20, random_state=1),
     }
     for name, model in alone.items():
         yield Case(f"sklearn {name}", export("scikit-learn", model.fit(x, y), x))

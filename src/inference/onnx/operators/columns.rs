@@ -8,6 +8,7 @@ use tract_onnx::tract_core::ops;
 use tract_onnx::tract_hir::internal::*;
 
 use super::attributes::{Numbers, Reader};
+use super::ranking::look_up;
 use super::rows::{RowFunction, Shape, number, operator};
 use super::{Built, describe, refusal};
 use crate::inference::limits::{MAX_FEATURES, MAX_ROW_ELEMENTS};
@@ -36,7 +37,7 @@ pub(super) fn resolve_axis(axis: i64, rank: usize, place: &str) -> TractResult<u
 
 /// Number of values along `axis`, which must not be that of the rows. It is counted out in lists, so it is bounded
 /// here: the sizes of tensors are only checked when all are known.
-fn fixed_len(dims: &[TDim], axis: usize, place: &str) -> TractResult<usize> {
+pub(super) fn fixed_len(dims: &[TDim], axis: usize, place: &str) -> TractResult<usize> {
     let len = dims.get(axis).and_then(|dim| dim.to_usize().ok());
     let len =
         len.ok_or_else(|| refusal(place, "acts along the rows; each row must be predicted by itself"))?;
@@ -95,6 +96,10 @@ impl Expansion for Pick {
         s.given_2(&data.shape, &indices.shape, move |s, dims, picked| {
             let axis = resolve_axis(self.axis, dims.len(), &self.place)?;
             let mut shape: TVec<TDim> = dims.iter().take(axis).cloned().collect();
+            if self.features && shape.is_empty() {
+                // A list counts as one row.
+                shape.push(1.to_dim());
+            }
             if self.features {
                 shape.push(picked.iter().product());
             } else {
@@ -107,7 +112,15 @@ impl Expansion for Pick {
 
     fn wire(&self, prefix: &str, model: &mut TypedModel, inputs: &[OutletId]) -> TractResult<TVec<OutletId>> {
         let &[data, indices] = inputs else { return Err(refusal(&self.place, "takes two inputs")) };
-        let shape = model.outlet_fact(data)?.shape.clone();
+        let fact = model.outlet_fact(data)?.clone();
+        if let (true, Some(data)) = (self.features, &fact.konst) {
+            let dims = model.outlet_fact(indices)?.shape.to_tvec();
+            let found = look_up(data, &self.place)?;
+            let found = model.wire_node(format!("{prefix}.found"), found, &[indices])?;
+            let flat = tvec!(1.to_dim(), dims.iter().product());
+            return model.wire_node(prefix, AxisOp::Reshape(0, dims, flat), &found);
+        }
+        let shape = fact.shape;
         let axis = resolve_axis(self.axis, shape.rank(), &self.place)?;
         let len = fixed_len(&shape, axis, &self.place)?;
         let picked = constant(model, Some(&indices), &self.place, "indices")?;

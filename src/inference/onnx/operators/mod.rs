@@ -13,6 +13,7 @@ mod casting;
 mod categories;
 mod columns;
 mod linear;
+mod ranking;
 mod reductions;
 mod rows;
 mod scaling;
@@ -54,11 +55,13 @@ const REPLACED_OPERATORS: &[(&str, Build)] = &[
     ("Clip", activations::clip),
     ("ConstantOfShape", columns::filled_like),
     ("Cos", activations::activation),
+    ("CumSum", ranking::cum_sum),
     ("Div", arithmetic::quotient),
     ("Elu", activations::activation),
     ("Erf", activations::activation),
     ("Exp", activations::activation),
     ("Gather", columns::gather),
+    ("GatherElements", ranking::gather_elements),
     ("Gelu", activations::activation),
     ("HardSigmoid", activations::activation),
     ("HardSwish", activations::activation),
@@ -81,6 +84,7 @@ const REPLACED_OPERATORS: &[(&str, Build)] = &[
     ("Slice", columns::slice),
     ("Softplus", activations::activation),
     ("Tanh", activations::activation),
+    ("TopK", ranking::top_k),
 ];
 
 /// Names of the operators of ai.onnx.ml.

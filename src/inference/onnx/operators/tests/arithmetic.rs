@@ -114,3 +114,95 @@ fn functions_and_reductions() {
     assert!(refused(vec![ints("axes", [2])]).contains("axis 2 does not exist, its input has 2 axes"));
     assert!(refused(vec![]).contains("reduces all axes; give one"));
 }
+
+/// The graph that scikit-learn's exporter makes of `AdaBoost`, with the columns as the predictions of three models.
+fn weighted_median(opset: i64) -> ModelProto {
+    let mut top = node("TopK", &["negated", "K"], "sorted", vec![]);
+    top.output.push("order".to_owned());
+    let constants = vec![
+        tensor("minus", &[], &[-1.0]),
+        tensor("weights", &[3], &[1.0, 2.5, 1.0]),
+        tensor("half", &[], &[0.5]),
+        index_tensor("K", &[3]),
+        index_tensor("S", &[-1, 3]),
+        index_tensor("axis", &[1]),
+        index_tensor("last", &[2]),
+    ];
+    let nodes = vec![
+        node("Mul", &["X", "minus"], "negated", vec![]),
+        top,
+        node("ArrayFeatureExtractor", &["weights", "order"], "flat", vec![]),
+        node("Reshape", &["flat", "S"], "w", vec![]),
+        node("CumSum", &["w", "axis"], "sums", vec![]),
+        node("ArrayFeatureExtractor", &["sums", "last"], "all", vec![]),
+        node("Mul", &["all", "half"], "middle", vec![]),
+        node("Less", &["sums", "middle"], "below", vec![]),
+        node("Cast", &["below"], "b", vec![int("to", 1)]),
+        node("ArgMin", &["b"], "at", vec![int("axis", 1)]),
+        node("GatherElements", &["order", "at"], "chosen", vec![int("axis", 1)]),
+        node("GatherElements", &["X", "chosen"], "Y", vec![int("axis", 1)]),
+    ];
+    let mut file = model(3, constants, nodes);
+    file.opset_import[0].version = opset;
+    file
+}
+
+#[test]
+fn a_weighted_median_takes_the_value_in_the_middle() {
+    let mut model = Model::from_onnx("m", &bytes(&weighted_median(17)), 3).unwrap();
+    let mut out = [0.0; 3];
+    model.predict_batch(&[3.0, 1.0, 2.0, 5.0, 5.0, -4.0, 7.0, 8.0, 9.0], &mut out).unwrap();
+    assert_bits(&out, &[1.0, 5.0, 8.0]);
+    // NaN is sorted behind all numbers.
+    model.predict(&[NAN, 1.0, 2.0], &mut out[..1]).unwrap();
+    assert_bits(&out[..1], &[1.0]);
+}
+
+#[test]
+fn computed_indices_are_checked() {
+    let refused = |spoil: fn(&mut ModelProto)| {
+        let mut file = weighted_median(17);
+        spoil(&mut file);
+        Model::from_onnx("m", &bytes(&file), 3).unwrap_err().to_string()
+    };
+    let k = |file: &mut ModelProto, values: &[i64]| {
+        file.graph.as_mut().unwrap().initializer[3] = index_tensor("K", values);
+    };
+    assert!(
+        refused(|file| file.graph.as_mut().unwrap().initializer[3] = index_tensor("K", &[4]))
+            .contains("(TopK): K is [4]")
+    );
+    assert!(
+        refused(|file| file.graph.as_mut().unwrap().node[1].attribute.push(int("axis", 0)))
+            .contains("along the rows")
+    );
+    assert!(
+        refused(|file| file.graph.as_mut().unwrap().node[11].attribute[0] = int("axis", 0))
+            .contains("must work along axis 1")
+    );
+    assert!(
+        refused(|file| file.graph.as_mut().unwrap().node[4].attribute.push(int("reverse", 1)))
+            .contains("reverse: is not")
+    );
+    let mut few = weighted_median(17);
+    k(&mut few, &[1, 2]);
+    assert!(Model::from_onnx("m", &bytes(&few), 3).unwrap_err().to_string().contains("K is [1, 2]"));
+    // A list that is too short for the positions, and positions beyond the columns.
+    let mut short = weighted_median(17);
+    short.graph.as_mut().unwrap().initializer[1] = tensor("weights", &[2], &[1.0, 2.5]);
+    let mut model = Model::from_onnx("m", &bytes(&short), 3).unwrap();
+    let error = model.predict(&[1.0, 2.0, 3.0], &mut [0.0]).unwrap_err().to_string();
+    assert!(error.contains("index 2 is out of range, there are 2 values"), "{error}");
+    let by_value = vec![
+        node("Cast", &["X"], "i", vec![int("to", 7)]),
+        node("GatherElements", &["X", "i"], "Y", vec![int("axis", 1)]),
+    ];
+    let mut model = load(2, vec![], by_value).unwrap();
+    let mut out = [0.0; 2];
+    model.predict(&[1.0, -2.0], &mut out).unwrap();
+    assert_bits(&out, &[-2.0, 1.0]);
+    for wild in [2.0, -3.0, NAN, f32::INFINITY] {
+        let error = model.predict(&[wild, 0.0], &mut out).unwrap_err().to_string();
+        assert!(error.contains("is out of range, there are 2 values"), "{error}");
+    }
+}
