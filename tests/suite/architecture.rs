@@ -123,9 +123,14 @@ fn files_stay_readable() {
     assert!(long.is_empty(), "{long:#?}");
 }
 
+/// The files that translate an instruction set; their portable twin and all that uses them are safe.
 #[test]
 fn unsafe_code_stays_in_the_kernel() {
-    let allowed = |path: &Path| path.starts_with("inference/kernel");
+    let allowed = |path: &Path| {
+        ["avx2.rs", "avx512.rs", "neon.rs"]
+            .iter()
+            .any(|name| path == Path::new("inference/kernel/quickscorer").join(name))
+    };
     let wrong: Vec<String> = sources()
         .into_iter()
         .filter(|(path, _)| !allowed(path))

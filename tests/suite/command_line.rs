@@ -110,6 +110,34 @@ fn bench_reports_every_stage() {
     assert!(report["load_ms"].as_f64().unwrap() > 0.0);
 }
 
+#[test]
+fn the_environment_forces_a_kernel() {
+    let rows = stdout(&run(&["simulate", "--rows", "4"], ""));
+    let predicted = |kernel: &str| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &rows).unwrap();
+        let path = file.path().to_str().unwrap().to_owned();
+        cooltwin(&["predict", &path]).env("COOLTWIN_KERNEL", kernel).output().unwrap()
+    };
+    let fastest = stdout(&predicted("auto"));
+    assert_eq!(fastest.lines().count(), 4);
+    for kernel in ["reference", "walk", "quickscorer"] {
+        assert_eq!(stdout(&predicted(kernel)), fastest, "{kernel}");
+    }
+    let refused = |kernel: &str, part: &str| {
+        let output = predicted(kernel);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(78), "{message}");
+        assert!(message.contains(part), "{message}");
+    };
+    refused(
+        "fast",
+        "COOLTWIN_KERNEL is to name a kernel, or auto for the fastest: there is no kernel `fast`",
+    );
+    let lacking = if cfg!(target_arch = "aarch64") { "quickscorer-avx2" } else { "quickscorer-neon" };
+    refused(lacking, "does not fit: the processor has no");
+}
+
 /// A demo that prints JSON lines.
 #[cfg(feature = "demo")]
 fn demo(arguments: &[&str]) -> Child {
