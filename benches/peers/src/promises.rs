@@ -40,7 +40,7 @@ pub fn of(table: &Table) -> Vec<Bar> {
             let mut bars =
                 vec![at_least(ort::RUN, 10.0), at_least(ort::BOUND, 8.0), at_least(python::NAME, 20.0)];
             bars.extend(times_promised(table));
-            bars.push(tail_promised(table));
+            bars.extend(tail_promised(table));
             bars
         }
         1024 => vec![at_least(ort::RUN, 6.0)],
@@ -69,11 +69,19 @@ fn times_promised(table: &Table) -> Vec<Bar> {
     bars
 }
 
-/// What p99 lies above p50, beside a loop that is as long and does the same work every time.
-fn tail_promised(table: &Table) -> Bar {
-    let excess = |(p50, p99): (f64, f64)| (p99 / p50 - 1.0) * 100.0;
-    let (ours, noise) = (excess(table.all(ours::NAME)), excess(table.all(SPIN)));
-    let what = "all three, single rows: percent that p99 lies above p50, beyond a spin as long".to_owned();
-    let measured = format!("{:.1} ({ours:.1} and {noise:.1})", ours - noise);
-    bar(table, what, "at most 2".to_owned(), measured, ours - noise <= 2.0)
+/// What p99 lies above p50, beside a loop that is as long and does the same work every time: over all calls, and in
+/// the median round, which shows a machine that is busy now and then without its spells.
+fn tail_promised(table: &Table) -> [Bar; 2] {
+    let overall = |name: &str| table.all(name).1 / table.all(name).0 - 1.0;
+    let judge = |which: &str, ours: f64, noise: f64| {
+        let (ours, noise) = (ours * 100.0, noise * 100.0);
+        let what =
+            format!("all three, single rows: percent that p99 lies above p50, beyond a spin as long{which}");
+        let measured = format!("{:.1} ({ours:.1} and {noise:.1})", ours - noise);
+        bar(table, what, "at most 2".to_owned(), measured, ours - noise <= 2.0)
+    };
+    [
+        judge(", over all calls", overall(ours::NAME), overall(SPIN)),
+        judge(", in the median round", table.excess(ours::NAME), table.excess(SPIN)),
+    ]
 }

@@ -54,6 +54,8 @@ struct Line {
     p50: Vec<f64>,
     p95: Vec<f64>,
     p99: Vec<f64>,
+    /// What p99 lies above p50 in the median round, a share of p50.
+    excess: Vec<f64>,
     /// To cooltwin's medians.
     ratio: Vec<f64>,
 }
@@ -68,20 +70,19 @@ impl Table {
                 names.push(one.competitor);
             }
         }
-        let of = |name: &str, share: f64| -> Vec<f64> {
+        let each = |name: &str, value: &dyn Fn(&Series) -> f64| -> Vec<f64> {
             let find =
                 |model: &Option<usize>| series.iter().find(|s| s.competitor == name && s.model == *model);
-            columns
-                .iter()
-                .map(|model| find(model).map_or(f64::NAN, |series| series.quantile(share)))
-                .collect()
+            columns.iter().map(|model| find(model).map_or(f64::NAN, value)).collect()
         };
+        let of = |name: &str, share: f64| each(name, &|series| series.quantile(share));
         let ours = of(ours::NAME, 0.5);
         let line = |name: &'static str| {
             let p50 = of(name, 0.5);
             let ratio = p50.iter().zip(&ours).map(|(theirs, ours)| theirs / ours).collect();
             let calls = series.iter().find(|series| series.competitor == name).map_or(0, Series::calls);
-            Line { competitor: name, calls, p50, p95: of(name, 0.95), p99: of(name, 0.99), ratio }
+            let excess = each(name, &|series| series.excess);
+            Line { competitor: name, calls, p50, p95: of(name, 0.95), p99: of(name, 0.99), excess, ratio }
         };
         let lines = names.into_iter().map(line).collect();
         let labels = suite.models.iter().map(|model| model.name.clone()).chain(["all three".to_owned()]);
@@ -94,13 +95,18 @@ impl Table {
 
     /// Of all models together: p50 and p99 of a competitor, nanoseconds a row.
     pub fn all(&self, competitor: &str) -> (f64, f64) {
-        let last = |values: &[f64]| values.last().copied().unwrap_or(f64::NAN);
         self.line(competitor).map_or((f64::NAN, f64::NAN), |line| (last(&line.p50), last(&line.p99)))
+    }
+
+    /// Of all models together: what p99 lies above p50 in the median round, a share of p50.
+    pub fn excess(&self, competitor: &str) -> f64 {
+        self.line(competitor).map_or(f64::NAN, |line| last(&line.excess))
     }
 
     fn print(&self) {
         println!("\n### {}, {}\n", self.suite, rows_in_words(self.batch));
-        println!("ns a row, median; in brackets how many times cooltwin's\n");
+        let clock = if self.batch == 1 { "wall" } else { "processor" };
+        println!("ns of {clock} time a row, median; in brackets how many times cooltwin's\n");
         println!("| | {} | calls |", self.columns.join(" | "));
         println!("|---|{}---:|", "---:|".repeat(self.columns.len()));
         for line in self.lines.iter().filter(|line| line.competitor != SPIN) {
@@ -125,6 +131,10 @@ impl Table {
             println!("| {name} | {} |", cells.join(" | "));
         }
     }
+}
+
+fn last(values: &[f64]) -> f64 {
+    values.last().copied().unwrap_or(f64::NAN)
 }
 
 /// The size of batches as headings have it.
