@@ -54,7 +54,11 @@ pub(super) fn clip(name: &str) -> String {
 /// Known operators, in an order in which each finds its inputs, with sound tensors in their attributes.
 fn check_nodes(graph: &GraphProto, problems: &mut Problems) {
     if graph.node.is_empty() || graph.node.len() > MAX_OPERATORS {
-        problems.push("graph", format!("has {} operators, must be 1 to {MAX_OPERATORS}", graph.node.len()));
+        problems.push("graph", format!(
+                "has {} operators, must be 1 to {MAX_OPERATORS}; polynomials of many features belong in the bundle's \
+                 expressions",
+                graph.node.len()
+            ));
         return;
     }
     // Every value so far.

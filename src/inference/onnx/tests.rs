@@ -166,8 +166,8 @@ fn the_interface_is_one_float_matrix_to_one() {
     assert_spoilt(stump_model(), whole, "holds INT64 values; export the model with FLOAT or DOUBLE input");
     let open = |g: &mut GraphProto| g.input = vec![value("X", &[-1, -1]), value("Z", &[-1, 1])];
     assert_spoilt(stump_model(), open, "input `X`: leaves its number of columns open");
-    let many = |g: &mut GraphProto| g.input.extend((0..300).map(|i| value(&format!("Z{i}"), &[-1, 1])));
-    assert_spoilt(stump_model(), many, "graph inputs: there are 301, must be 1 to 256");
+    let many = |g: &mut GraphProto| g.input.extend((0..2000).map(|i| value(&format!("Z{i}"), &[-1, 1])));
+    assert_spoilt(stump_model(), many, "graph inputs: there are 2001, must be 1 to 1024");
     assert_spoilt(stump_model(), |g| g.output[0] = value("Q", &[]), "output `Q`: is made by no operator");
 }
 
@@ -193,7 +193,7 @@ fn shapes_the_file_leaves_open_are_checked_at_the_ensemble() {
 fn the_graph_is_in_order() {
     assert_spoilt(network(), |g| g.node.swap(0, 1), "input `x` is no graph input, initializer or earlier");
     assert_spoilt(network(), |g| g.node[1].output[0] = "x".to_owned(), "output `x` exists already");
-    assert_spoilt(network(), |g| g.node.clear(), "has 0 operators, must be 1 to 256");
+    assert_spoilt(network(), |g| g.node.clear(), "has 0 operators, must be 1 to 1024");
     assert_spoilt(
         network(),
         |g| g.node[1].input[0] = "W1".to_owned(),

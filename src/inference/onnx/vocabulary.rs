@@ -180,3 +180,26 @@ pub(super) fn may_be_constant(operator: &str) -> bool {
 pub(super) fn first_constant_input(operator: &str) -> Option<usize> {
     INDEXING_OPERATORS.iter().find(|(name, _)| *name == operator).map(|(_, first)| *first)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_lists_what_is_supported() {
+        let document = include_str!("../../../docs/bundle.md");
+        let section = document.split("### Operators").nth(1).unwrap().split("\n### ").next().unwrap();
+        let listed: Vec<&str> = section.split(|c: char| !c.is_alphanumeric()).collect();
+        for operator in OPERATORS.iter().copied().chain(ml_operators()) {
+            assert!(listed.contains(&operator), "docs/bundle.md does not list {operator}");
+        }
+    }
+
+    #[test]
+    fn remedies_and_rules_are_of_operators_that_matter() {
+        let known = |name: &str| OPERATORS.contains(&name) || ml_operators().any(|known| known == name);
+        assert!(OPERATORS.is_sorted() && REMEDIES.iter().all(|(name, _)| !known(name)));
+        assert!(INDEXING_OPERATORS.iter().all(|(name, _)| known(name)));
+        assert!(CONSTANT_OPERATORS.iter().all(|name| known(name)));
+    }
+}
