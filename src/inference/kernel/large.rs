@@ -211,3 +211,19 @@ fn ensembles_together_give_what_each_gives_alone() {
         }
     }
 }
+
+/// The proof that docs/safety-proofs.md dates; too long for every run, and for unoptimised code.
+#[test]
+#[ignore = "a minute with: cargo test --release --lib --no-default-features a_million_rows -- --ignored"]
+fn a_million_rows_of_each_kernel_have_the_bits_of_the_reference() {
+    let mut random = Random(1_000_000);
+    for (trees, leaves, depth) in [(180, 31, 14), (300, 31, 8), (100, 64, 12), (60, 16, 6)] {
+        for missing in [false, true] {
+            let size = Size { trees, leaves, depth, features: 40, thresholds: 230, missing };
+            random.below(2);
+            let names = compare(size, 130_000, random.0);
+            let available = KernelKind::ALL.into_iter().filter(|kind| kind.unavailable().is_none());
+            assert_eq!(names, available.map(KernelKind::name).collect::<Vec<_>>(), "{size:?}");
+        }
+    }
+}
