@@ -27,6 +27,8 @@ SEED = 20_260_105
 SIMULATED_UNITS = 5
 # Share of the cells of a made-up row that are replaced.
 REPLACED = 0.25
+# Portable vectors crawl without optimisation: every tenth row.
+SLOW_KERNELS = {"quickscorer": 10}
 KERNELS = ["reference", "walk", "quickscorer", "quickscorer-avx2", "quickscorer-avx512", "quickscorer-neon"]
 # Rows of either kind that also go through the command line, as text.
 COMMAND_LINE_ROWS = 5000
@@ -48,10 +50,11 @@ def main():
             ours = by_cooltwin(predict_onnx, path, rows, folder)[:, target.get("output", 0)]
             runtime = by_onnx_runtime(path, rows)[:, target.get("output", 0)]
             for kernel in KERNELS:
-                forced = by_cooltwin(predict_onnx, path, rows, folder, kernel)
+                step = SLOW_KERNELS.get(kernel, 1)
+                forced = by_cooltwin(predict_onnx, path, rows[::step], folder, kernel)
                 if forced is not None:
-                    difference = largest_difference(forced[:, target.get("output", 0)], runtime)
-                    print(f"  {kernel:<20} {difference} to ONNX Runtime")
+                    difference = largest_difference(forced[:, target.get("output", 0)], runtime[::step])
+                    print(f"  {kernel:<20} {difference} to ONNX Runtime, {len(forced)} rows")
                     failed |= difference != 0.0
             text = options.lightgbm / f"{target['name'].lower()}.txt"
             differences = [largest_difference(ours, runtime)]
