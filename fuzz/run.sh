@@ -56,11 +56,12 @@ fi
 
 # A file given by name is run again, without a corpus.
 for argument in "$@"; do
-    [ -f "$argument" ] && exec "$program" -timeout=5 -rss_limit_mb=2048 "$@"
+    [ -f "$argument" ] && exec "$program" -rss_limit_mb=2048 "$@"
 done
 # Without -entropic=0 most of the time goes into weighing the corpus: tract has half a million places to reach.
-# The timeout is of the clock on the wall: a process that others starve must not look like one that hangs.
-limits=(-timeout=30 -rss_limit_mb=512 -max_len=4096 -entropic=0 -len_control=0 -artifact_prefix="artifacts/$target/" -print_final_stats=1)
+# The timeout is of the clock on the wall, and here for a hang outside the inputs; of an input's processor time there is a
+# watchdog in the targets that have something to hang in (src/watchdog.rs).
+limits=(-timeout=7200 -rss_limit_mb=512 -max_len=4096 -entropic=0 -len_control=0 -artifact_prefix="artifacts/$target/" -print_final_stats=1)
 # AddressSanitizer's shadow and quarantine are not the program's memory.
 [ "${ASAN:-0}" = 1 ] && limits+=(-rss_limit_mb=2048)
 [ -f "corpus/$target.dict" ] && limits+=(-dict="corpus/$target.dict")

@@ -3,10 +3,12 @@
 
 use cooltwin::inference::{KernelKind, Model, ModelSet};
 use cooltwin_fuzz::judge::Case;
+use cooltwin_fuzz::watchdog;
 use libfuzzer_sys::fuzz_target;
 use prost::Message;
 
-fuzz_target!(|input: (u8, Case)| {
+fuzz_target!(init: watchdog::start(), |input: (u8, Case)| {
+    watchdog::next_input();
     let (choice, case) = input;
     if case.is_empty() {
         return;

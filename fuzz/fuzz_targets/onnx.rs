@@ -10,6 +10,7 @@ use cooltwin::inference::{Model, Path};
 use cooltwin_fuzz::build::FEATURES;
 use cooltwin_fuzz::mutate::Mutator;
 use cooltwin_fuzz::seeds::models;
+use cooltwin_fuzz::watchdog;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 use prost::Message;
 
@@ -27,12 +28,14 @@ fuzz_target!(
         if let Some(folder) = std::env::var_os("COOLTWIN_SEEDS") {
             write_seeds(std::path::Path::new(&folder));
         }
+        watchdog::start();
         // The library catches tract's panics and reports them: those are no findings. The hook that libFuzzer's
         // bindings set would abort on them; one that escapes still aborts, in the bindings' own catch_unwind.
         let show = std::env::var_os("SHOW_PANICS").is_some();
         std::panic::set_hook(Box::new(move |panic| if show { eprintln!("{panic}") }));
     },
     |bytes: &[u8]| {
+        watchdog::next_input();
         if let Ok(mut model) = Model::from_onnx("fuzz.onnx", bytes, FEATURES) {
             run(&mut model);
         }

@@ -6,3 +6,4 @@ pub mod judge;
 pub mod mutate;
 pub mod random;
 pub mod seeds;
+pub mod watchdog;
