@@ -40,6 +40,10 @@ pub(super) fn check(model: &mut ModelProto, n_features: usize) -> Result<(), Pro
     outputs::reduce(graph, &mut problems);
     check_nodes(graph, &mut problems);
     let Some(taken) = taken.filter(|_| problems.is_empty()) else { return Err(problems) };
+    arguments::pass_through_dropout(graph, &mut problems);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
     fill_without_shapes(graph);
     inputs::unify(graph, &taken, n_features);
     strip(model);

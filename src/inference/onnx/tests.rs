@@ -262,6 +262,31 @@ fn a_transposition_is_a_permutation() {
 }
 
 #[test]
+fn a_dropout_lets_everything_pass() {
+    let of = |inputs: &[&str], training: f32| {
+        let mut mode = tensor("mode", &[1], &[]);
+        mode.data_type = DataType::Bool as i32;
+        mode.int32_data = vec![training as i32];
+        let ratios = tensor("ratios", &[2], &[0.5, 2.0]);
+        model(2, vec![mode, ratios], vec![node("Dropout", inputs, "d", vec![]), stump().node("d", "Y")])
+    };
+    // tract reads beyond the one number that a ratio is.
+    for inputs in [&["X"][..], &["X", "ratios"], &["X", "ratios", "mode"], &["X", "", "mode"]] {
+        let mut dropped = Model::from_onnx("m.onnx", &bytes(&of(inputs, 0.0)), 2).unwrap();
+        let mut out = [0.0];
+        dropped.predict(&[0.0, 0.25], &mut out).unwrap();
+        assert_eq!(out, [1.0]);
+    }
+    assert_refused(&of(&["X", "", "mode"], 1.0), "(Dropout): training_mode is not the constant false");
+    assert_refused(&of(&["X", "", "X"], 0.0), "training_mode is not the constant false");
+    let spoil = |g: &mut GraphProto| {
+        g.node[0].output.push("mask".to_owned());
+        g.node[1].input[0] = "mask".to_owned();
+    };
+    assert_spoilt(of(&["X"], 0.0), spoil, "its mask is used");
+}
+
+#[test]
 fn normalisation_is_of_a_matrix() {
     let four = |values: [f32; 2]| ["s", "b", "m", "v"].map(|name| tensor(name, &[2], &values));
     let normalise = |from: &str| node("BatchNormalization", &[from, "s", "b", "m", "v"], "Y", vec![]);
