@@ -6,7 +6,7 @@
 //!
 //! Both matrices are raw little-endian 32-bit floats, row after row: `[n, N_FEATURES]` in and
 //! `[n, outputs]` out. What the model is made of is printed as JSON. Every row is predicted twice,
-//! alone and in a batch; the program fails if the two differ by a bit. The environment variable COOLTWIN_KERNEL
+//! alone and in a batch; the program fails if the two differ by a bit. The environment variable `COOLTWIN_KERNEL`
 //! names the kernel to evaluate tree ensembles with, if not the fastest.
 
 use std::error::Error;
