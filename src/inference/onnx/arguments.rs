@@ -27,8 +27,8 @@ pub(super) fn check(node: &NodeProto, place: &str, problems: &mut Problems) {
 /// Makes an Identity of every Dropout, which is what it is when a model predicts. tract reads its ratio
 /// and its training mode unchecked.
 pub(super) fn pass_through_dropout(graph: &mut GraphProto, problems: &mut Problems) {
-    let is_dropout = |node: &&NodeProto| node.op_type == "Dropout";
-    for node in graph.node.iter().filter(is_dropout) {
+    let is_dropout = |node: &NodeProto| node.op_type == "Dropout";
+    for node in graph.node.iter().filter(|node| is_dropout(node)) {
         let training = node.input.get(2).filter(|name| !name.is_empty());
         let is_off = |name: &String| {
             let given = graph.initializer.iter().find(|tensor| tensor.name == *name);
@@ -52,7 +52,7 @@ pub(super) fn pass_through_dropout(graph: &mut GraphProto, problems: &mut Proble
             problems.push(describe(node), "its mask is used; export the model for inference");
         }
     }
-    for node in graph.node.iter_mut().filter(|node| node.op_type == "Dropout") {
+    for node in graph.node.iter_mut().filter(|node| is_dropout(node)) {
         "Identity".clone_into(&mut node.op_type);
         node.input.truncate(1);
         node.output.truncate(1);

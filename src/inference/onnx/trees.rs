@@ -14,7 +14,7 @@ use super::super::ensemble::{AnyEnsemble, Attributes, AttributesFive, Kind};
 use super::super::error::Problems;
 use super::super::kernel::{Kernel, KernelKind};
 use super::attributes::holds_doubles;
-use super::operators::describe;
+use super::operators::{describe, refusal};
 
 /// `TreeEnsembleRegressor` of ai.onnx.ml 1 and 3.
 pub(super) const REGRESSOR: &str = "TreeEnsembleRegressor";
@@ -105,7 +105,7 @@ impl Source {
             (AnyEnsemble::Double(_), false) => {
                 let reason = "thresholds, weights or base values are DOUBLE, the input is not; export the model \
                               with one type for all";
-                return Err(problem(&self.place, reason.to_owned()).into());
+                return Err(refusal(&self.place, reason));
             }
             (ensemble, _) => Kernel::new(ensemble.clone(), None),
         }
@@ -172,25 +172,19 @@ impl PartialEq for TreeEnsemble {
 }
 impl Eq for TreeEnsemble {}
 
-fn problem(place: &str, reason: String) -> Problems {
-    let mut problems = Problems::default();
-    problems.push(place, reason);
-    problems
-}
-
 impl TreeEnsemble {
     /// The number of features must be known, and enough.
     fn check_features(&self, dims: &[TDim]) -> TractResult<()> {
-        let refuse = |reason: String| problem(&self.place, reason);
+        let refuse = |reason: String| refusal(&self.place, reason);
         let [_, features] = dims else {
-            return Err(refuse(format!("its input has {} axes where two are expected", dims.len())).into());
+            return Err(refuse(format!("its input has {} axes where two are expected", dims.len())));
         };
         let found =
             features.to_usize().map_err(|_| refuse("its number of features is not fixed".to_owned()))?;
         if found < self.kernel.min_features() {
             let wanted = self.kernel.min_features() - 1;
             let reason = format!("nodes_featureids reach up to {wanted}, its input has {found} features");
-            return Err(refuse(reason).into());
+            return Err(refuse(reason));
         }
         Ok(())
     }

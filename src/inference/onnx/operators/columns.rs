@@ -47,6 +47,16 @@ pub(super) fn fixed_len(dims: &[TDim], axis: usize, place: &str) -> TractResult<
     Err(refusal(place, format!("its input has {len} columns, at most {MAX_ROW_ELEMENTS} are supported")))
 }
 
+/// Number of values along `axis`, which must be the last, for operators that take a row after the other.
+pub(super) fn last_len(axis: i64, dims: &[TDim], place: &str) -> TractResult<usize> {
+    let axis = resolve_axis(axis, dims.len(), place)?;
+    let len = fixed_len(dims, axis, place)?;
+    if axis + 1 != dims.len() {
+        return Err(refusal(place, format!("works along axis {axis}; only the last is supported")));
+    }
+    Ok(len)
+}
+
 /// Gather, and `ArrayFeatureExtractor`, which gathers on the last axis and knows no negative index.
 #[derive(Debug, Clone)]
 struct Pick {

@@ -105,7 +105,7 @@ pub(super) fn framework() -> tract_onnx::Onnx {
 }
 
 /// A refusal at `place`, which travels through tract as it is.
-fn refusal(place: &str, reason: impl Into<String>) -> TractError {
+pub(super) fn refusal(place: &str, reason: impl Into<String>) -> TractError {
     let mut problems = Problems::default();
     problems.push(place, reason);
     problems.into()

@@ -6,7 +6,7 @@ use tract_onnx::pb::NodeProto;
 use tract_onnx::tract_hir::internal::*;
 
 use super::attributes::Reader;
-use super::columns::{constant, fixed_len, resolve_axis};
+use super::columns::{constant, last_len, resolve_axis};
 use super::rows::{RowFunction, RowOperator, Shape, map_rows};
 use super::{Built, describe, refusal};
 
@@ -35,11 +35,7 @@ pub(super) fn top_k(_: &ParsingContext, node: &NodeProto) -> Built {
 impl TopK {
     /// How many are taken of rows of `dims`.
     fn count(&self, k: &[i64], dims: &[TDim]) -> TractResult<usize> {
-        let axis = resolve_axis(self.axis, dims.len(), &self.place)?;
-        let len = fixed_len(dims, axis, &self.place)?;
-        if axis + 1 != dims.len() {
-            return Err(refusal(&self.place, format!("works along axis {axis}; only the last is supported")));
-        }
+        let len = last_len(self.axis, dims, &self.place)?;
         match k {
             &[k] => usize::try_from(k).ok().filter(|k| (1..=len).contains(k)),
             _ => None,
@@ -351,11 +347,7 @@ impl Expansion for CumSum {
         let &[axis] = constant(model, Some(&axis), &self.place, "axis")?.as_slice() else {
             return Err(refusal(&self.place, "takes one axis"));
         };
-        let axis = resolve_axis(axis, dims.rank(), &self.place)?;
-        fixed_len(&dims, axis, &self.place)?;
-        if axis + 1 != dims.rank() {
-            return Err(refusal(&self.place, format!("works along axis {axis}; only the last is supported")));
-        }
+        last_len(axis, &dims, &self.place)?;
         model.wire_node(prefix, RowOperator::new(self.place.clone(), RunningSum), &[data])
     }
 }

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use tract_onnx::pb::NodeProto;
 use tract_onnx::tract_hir::internal::*;
 
-use super::describe;
-use crate::inference::error::Problems;
+use super::{describe, refusal};
 
 /// How the shape of the output follows from that of the input.
 pub(super) enum Shape {
@@ -62,11 +61,8 @@ impl RowOperator {
 
     fn output(&self, input: DatumType, dims: &[TDim]) -> TractResult<(DatumType, TVec<TDim>)> {
         let columns = dims.last().and_then(|last| last.to_usize().ok());
-        let (datum_type, shape) = self.function.output(input, columns).map_err(|reason| {
-            let mut problems = Problems::default();
-            problems.push(self.place.clone(), reason);
-            problems
-        })?;
+        let accepted = self.function.output(input, columns);
+        let (datum_type, shape) = accepted.map_err(|reason| refusal(&self.place, reason))?;
         let mut dims: TVec<TDim> = dims.into();
         match (shape, dims.last_mut()) {
             (Shape::Columns(columns), Some(last)) => *last = columns.to_dim(),
