@@ -30,7 +30,11 @@ pub struct TargetSource {
 pub struct ModelSet {
     models: Vec<Model>,
     targets: Vec<TargetSource>,
+    /// For each target, which of the outputs of all models is the first of its own model.
+    firsts: Vec<usize>,
     n_features: usize,
+    /// Outputs of all models for a row.
+    n_outputs: usize,
     /// All models evaluated together, where they are tree ensembles that one kernel can rank rows for.
     joint: Option<Joint>,
     /// Outputs of all models, [`CHUNK_ROWS`] times.
@@ -84,8 +88,11 @@ impl ModelSet {
         let kernels: Option<Vec<&Kernel>> = models.iter().map(Model::kernel).collect();
         let joint = kernels.filter(|kernels| kernels.len() > 1).and_then(|kernels| Joint::new(&kernels));
         models.iter_mut().for_each(Model::release_source);
-        let outputs: usize = models.iter().map(Model::n_outputs).sum();
-        Ok(ModelSet { models, targets, n_features, joint, buffer: vec![0.0; outputs * CHUNK_ROWS] })
+        let before = |model| models.iter().take(model).map(Model::n_outputs).sum();
+        let firsts = targets.iter().map(|target| before(target.model)).collect();
+        let n_outputs = before(models.len());
+        let buffer = vec![0.0; n_outputs * CHUNK_ROWS];
+        Ok(ModelSet { models, targets, firsts, n_features, n_outputs, joint, buffer })
     }
 
     /// Loads all models, or none; their tree ensembles evaluated by `kernel`, or by the fastest.
@@ -184,10 +191,9 @@ impl ModelSet {
 
     /// At most [`CHUNK_ROWS`] rows: each model once, its columns to their targets.
     fn chunk(&mut self, rows: &[f32], out: &mut [f32], n: usize) -> Result<(), ModelError> {
-        let ModelSet { models, targets, n_features, joint, buffer } = self;
+        let ModelSet { models, targets, firsts, n_features, n_outputs, joint, buffer } = self;
+        let outputs = buffer.get_mut(..n * *n_outputs).unwrap_or_default();
         if let Some(joint) = joint {
-            let width: usize = models.iter().map(Model::n_outputs).sum();
-            let outputs = buffer.get_mut(..n * width).unwrap_or_default();
             // What cannot be ranked is left to the models one by one.
             let mut failed = None;
             joint.predict(rows, *n_features, outputs, |row, mut outputs| {
@@ -197,22 +203,34 @@ impl ModelSet {
                     failed = model.predict(row, own).err().or(failed.take());
                 }
             });
-            let mut first = 0;
-            for (index, model) in models.iter().enumerate() {
-                scatter(outputs, width, first, index, targets, out);
-                first += model.n_outputs();
+            if let Some(error) = failed {
+                return Err(error);
             }
-            return failed.map_or(Ok(()), Err);
+        } else {
+            let mut rest = &mut *outputs;
+            for model in &mut *models {
+                let (own, after) = rest.split_at_mut((n * model.n_outputs()).min(rest.len()));
+                rest = after;
+                if n == 1 {
+                    model.predict(rows, own)?;
+                } else {
+                    model.predict_batch(rows, own)?;
+                }
+            }
         }
-        for (index, model) in models.iter_mut().enumerate() {
-            let width = model.n_outputs();
-            let Some(outputs) = buffer.get_mut(..n * width) else { continue };
-            if n == 1 {
-                model.predict(rows, outputs)?;
-            } else {
-                model.predict_batch(rows, outputs)?;
+        for (place, (target, first)) in targets.iter().zip(firsts).enumerate() {
+            let Some(model) = models.get(target.model) else { continue };
+            // Together the models' outputs stand row by row, one by one they stand model by model.
+            let (from, stride) = match joint {
+                Some(_) => (*first, *n_outputs),
+                None => (n * *first, model.n_outputs()),
+            };
+            let column = outputs.iter().skip(from + target.column).step_by(stride);
+            for (value, out) in column.zip(out.chunks_exact_mut(targets.len())) {
+                if let Some(slot) = out.get_mut(place) {
+                    *slot = *value;
+                }
             }
-            scatter(outputs, width, 0, index, targets, out);
         }
         Ok(())
     }
@@ -224,23 +242,5 @@ impl ModelSet {
     fn length_error(&self, what: &'static str, expected: usize, found: usize) -> ModelError {
         let model = self.models.iter().map(Model::name).collect::<Vec<_>>().join(", ");
         ModelError::Length { model, what, expected, found }
-    }
-}
-
-/// Puts the outputs of a model, which begin at column `first` of `outputs`, in the columns of its targets.
-fn scatter(
-    outputs: &[f32],
-    width: usize,
-    first: usize,
-    model: usize,
-    targets: &[TargetSource],
-    out: &mut [f32],
-) {
-    for (place, target) in targets.iter().enumerate().filter(|(_, target)| target.model == model) {
-        for (values, out) in outputs.chunks_exact(width).zip(out.chunks_exact_mut(targets.len())) {
-            if let (Some(value), Some(slot)) = (values.get(first + target.column), out.get_mut(place)) {
-                *slot = *value;
-            }
-        }
     }
 }

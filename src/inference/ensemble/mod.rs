@@ -139,6 +139,11 @@ impl<T> Ensemble<T> {
         size_of_val(self.nodes.as_slice()) + size_of_val(self.weights.as_slice())
     }
 
+    /// Leaves of all trees.
+    pub(crate) fn leaves(&self) -> usize {
+        self.nodes.iter().filter(|node| matches!(node, Node::Leaf { .. })).count()
+    }
+
     /// Branches on the longest path of all trees.
     pub(crate) fn max_depth(&self) -> u32 {
         self.depths.iter().copied().max().unwrap_or(0)

@@ -26,7 +26,7 @@ mod walk;
 
 use std::sync::Arc;
 
-use super::ensemble::{AnyEnsemble, Ensemble, Node};
+use super::ensemble::{AnyEnsemble, Ensemble};
 use super::info::EnsembleInfo;
 pub(crate) use double::Double;
 use fold::Finish;
@@ -241,7 +241,7 @@ impl Tables {
 /// The fastest kernel that fits, with the reason.
 fn choose(ensemble: &Arc<Ensemble>) -> (KernelKind, Tables, String) {
     let wanted = KernelKind::ALL.into_iter().rev().find(|kind| kind.unavailable().is_none());
-    let leaves = ensemble.nodes.iter().filter(|node| matches!(node, Node::Leaf { .. })).count();
+    let leaves = ensemble.leaves();
     let not_scored = match wanted.filter(|kind| *kind != KernelKind::Quickscorer) {
         Some(_) if ensemble.roots.len() * ensemble.max_leaves > MOST_UNEVEN * leaves => {
             let average = leaves / ensemble.roots.len().max(1);
@@ -274,7 +274,7 @@ fn describe<T>(
     EnsembleInfo {
         trees: ensemble.roots.len(),
         nodes: ensemble.nodes.len(),
-        leaves: ensemble.nodes.iter().filter(|node| matches!(node, Node::Leaf { .. })).count(),
+        leaves: ensemble.leaves(),
         max_leaves: ensemble.max_leaves,
         max_depth: ensemble.max_depth() as usize,
         targets: ensemble.n_targets,

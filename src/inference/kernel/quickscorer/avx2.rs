@@ -12,7 +12,7 @@ use std::arch::x86_64::{
     _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_epi16, _mm256_srli_epi16, _mm256_store_si256,
 };
 
-use super::lanes::{Block, Bytes16, Bytes32, Lanes, Ranks, Task};
+use super::lanes::{Block, Bytes32, Lanes, Ranks, Task, ZEROS_HIGH, ZEROS_LOW};
 
 /// Proof that the processor has AVX2.
 #[derive(Debug, Clone, Copy)]
@@ -28,10 +28,6 @@ impl Avx2 {
         .then_some(Avx2(()))
     }
 }
-
-/// Trailing zeros of a low nibble, and of a high one; 8 where there is no one bit.
-const ZEROS_LOW: Bytes16 = Bytes16([8, 0, 1, 0, 2, 0, 1, 0, 3, 0, 1, 0, 2, 0, 1, 0]);
-const ZEROS_HIGH: Bytes16 = Bytes16([8, 4, 5, 4, 6, 4, 5, 4, 7, 4, 5, 4, 6, 4, 5, 4]);
 
 /// Sixteen bytes in both halves of a register.
 #[inline(always)]
@@ -127,7 +123,7 @@ impl Lanes for Avx2 {
 
     #[inline(always)]
     fn trailing_zeros(self, vector: __m256i) -> __m256i {
-        let (low, high) = (both_halves(self, &ZEROS_LOW.0), both_halves(self, &ZEROS_HIGH.0));
+        let (low, high) = (both_halves(self, &ZEROS_LOW), both_halves(self, &ZEROS_HIGH));
         // SAFETY: see the head of this file.
         unsafe {
             let nibble = _mm256_set1_epi8(15);

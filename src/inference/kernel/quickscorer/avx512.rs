@@ -13,7 +13,7 @@ use std::arch::x86_64::{
     _mm512_test_epi8_mask,
 };
 
-use super::lanes::{Block, Bytes64, Lanes, Ranks, Task};
+use super::lanes::{Block, Bytes64, Lanes, Ranks, Task, ZEROS_HIGH, ZEROS_LOW};
 
 /// Proof that the processor has AVX-512 with its byte operations and VBMI, the byte permutation.
 #[derive(Debug, Clone, Copy)]
@@ -31,10 +31,6 @@ impl Avx512 {
         .then_some(Avx512(()))
     }
 }
-
-/// Trailing zeros of a low nibble, and of a high one; 8 where there is no one bit.
-const ZEROS_LOW: [u8; 16] = [8, 0, 1, 0, 2, 0, 1, 0, 3, 0, 1, 0, 2, 0, 1, 0];
-const ZEROS_HIGH: [u8; 16] = [8, 4, 5, 4, 6, 4, 5, 4, 7, 4, 5, 4, 6, 4, 5, 4];
 
 /// Which of `a & (b | c)` are one: the truth table of `_mm512_ternarylogic_epi32`, a the highest bit.
 const A_AND_B_OR_C: i32 = 0b1110_0000;

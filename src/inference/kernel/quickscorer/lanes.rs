@@ -12,6 +12,12 @@ pub(super) type Ranks = [u8; 64];
 #[repr(align(64))]
 pub(super) struct Block(pub(super) [f32; 16]);
 
+/// Trailing zeros of a byte's low half, and of its high half; 8 where that half has no one bit.
+#[cfg(target_arch = "x86_64")]
+pub(super) const ZEROS_LOW: [u8; 16] = [8, 0, 1, 0, 2, 0, 1, 0, 3, 0, 1, 0, 2, 0, 1, 0];
+#[cfg(target_arch = "x86_64")]
+pub(super) const ZEROS_HIGH: [u8; 16] = [8, 4, 5, 4, 6, 4, 5, 4, 7, 4, 5, 4, 6, 4, 5, 4];
+
 /// Work that is compiled once for each instruction set.
 pub(super) trait Task<L> {
     /// Does it. To be marked `inline(always)`, with everything in it: only then it is compiled with the
