@@ -3,20 +3,23 @@
 //! The engine knows no MQTT, no clock and no file. Replay, tests, benches and the daemon call the very
 //! same [`Engine::handle`].
 
+mod alarms;
 mod intake;
 mod outlet;
 pub mod settings;
 mod unit;
 
-pub use settings::{EngineSettings, Topics};
+pub use alarms::{AlarmCounters, MAX_UNIT_ALARMS};
+pub use settings::{EngineSettings, TopicTexts, Topics};
 
 use std::collections::BTreeMap;
 
 use crate::bundle::{Assembler, Bundle, Manifest};
 use crate::domain::{
-    DecodedReading, Decoder, Effect, Monotonic, Now, Publish, PublishKind, Quality, Reason, RejectCounts,
-    Timestamp, Token, UnitId, UnitState,
+    Alarm, AlarmId, DecodedReading, Decoder, Effect, Monotonic, Now, Publish, PublishKind, Quality, Reason,
+    RejectCounts, Timestamp, Token, UnitId, UnitState,
 };
+use crate::monitor::Alarms;
 use unit::{Unit, UnitTopics};
 
 /// One thing that happened.
@@ -48,6 +51,14 @@ pub enum Input<'a> {
     Tick,
     /// Predict every unit that waits to settle now: before a stop or a reload.
     Flush,
+    /// Messages can come from now on: silence counts from here, not from before.
+    Opened,
+    /// Messages cannot come: silence means nothing until the next [`Input::Opened`].
+    Closed,
+    /// The daemon itself found something wrong; raised anew, an alarm that stands only renews its words.
+    Raise(&'a Alarm),
+    /// What the daemon found wrong is over.
+    Clear(AlarmId),
 }
 
 /// What the engine has done so far, for the health document.
@@ -67,6 +78,8 @@ pub struct EngineCounters {
     pub evicted: u64,
     /// Times a unit was predicted before it had settled, because too many messages waited.
     pub settled_early: u64,
+    /// Alarms raised and cleared.
+    pub alarms: AlarmCounters,
 }
 
 /// The units by their last quality.
@@ -96,6 +109,12 @@ pub struct Engine {
     units: BTreeMap<UnitId, Unit>,
     /// Messages that wait, over all units.
     waiting: usize,
+    /// Since when messages can come, if they can.
+    open_since: Option<Monotonic>,
+    /// Alarms of the daemon as a whole.
+    alarms: Alarms,
+    /// Alarms that stand, over all units.
+    unit_alarms: usize,
     counters: EngineCounters,
     // Working memory, kept so that nothing is allocated per reading.
     readings: Vec<DecodedReading>,
@@ -123,6 +142,9 @@ impl Engine {
             target_channels,
             units: BTreeMap::new(),
             waiting: 0,
+            open_since: None,
+            alarms: Alarms::default(),
+            unit_alarms: 0,
             counters: EngineCounters::default(),
             readings: Vec::new(),
             reasons: Vec::new(),
@@ -140,6 +162,14 @@ impl Engine {
                     self.evaluate(now, &id, effects);
                 }
             }
+            Input::Opened => {
+                if self.open_since.replace(now.monotonic).is_none() {
+                    self.sweep_daemon(effects);
+                }
+            }
+            Input::Closed => self.open_since = None,
+            Input::Raise(alarm) => self.raise(now, alarm, effects),
+            Input::Clear(id) => self.clear(id, effects),
         }
     }
 
@@ -175,6 +205,7 @@ impl Engine {
         let Some(unit) = self.units.remove(&id) else { return };
         self.counters.evicted += 1;
         self.waiting = self.waiting.saturating_sub(unit.waiting.len());
+        self.drop_alarms(&id, &unit, effects);
         // An empty retained message removes the retained state, so that nobody finds a unit that is gone.
         effects.push(Effect::Publish(Publish {
             topic: unit.topics.state,
@@ -237,11 +268,15 @@ impl Engine {
         let kept = if alike { Vec::new() } else { kept_channels(theirs, mine) };
         let assembler = &self.bundle.evaluator.assembler;
         self.counters = old.counters;
+        self.alarms = old.alarms;
+        self.open_since = old.open_since;
+        self.unit_alarms = old.unit_alarms;
         for (id, unit) in old.units {
             let topics = UnitTopics::new(&self.settings.topics, &id, self.bundle.targets());
             let state = if alike { unit.state } else { carried(&unit.state, &kept, assembler) };
             let mut adopted = Unit::new(state, topics, unit.last_heard);
             adopted.seq = unit.seq;
+            adopted.alarms = unit.alarms;
             adopted.last_evaluated = unit.last_evaluated;
             // Due at once: what is required, and for how long, may have changed.
             adopted.stale_at = Some(unit.last_heard);

@@ -116,7 +116,7 @@ fn print(publish: &Publish, out: &mut impl Write) -> std::io::Result<()> {
             }
             Ok(())
         }
-        PublishKind::Target => Ok(()),
+        PublishKind::Target | PublishKind::Alarm => Ok(()),
     }
 }
 

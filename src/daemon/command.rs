@@ -74,7 +74,11 @@ fn checked_reply_topic(topic: String, own: &DaemonTopics, inputs: &Topics) -> Re
         .iter()
         .any(|template| template.capture(&topic, "unit", "sensor").is_some());
     let is_response = topic.ends_with("/response");
-    if is_read || (own.command(&topic).is_some() && !is_response) || topic == own.status {
+    if is_read
+        || (own.command(&topic).is_some() && !is_response)
+        || topic == own.status
+        || topic.starts_with(&format!("{}/", own.alarms))
+    {
         return Err("reply_to is a topic this daemon reads or keeps its status on".to_owned());
     }
     Ok(topic)
@@ -88,6 +92,7 @@ mod tests {
         DaemonTopics {
             status: "cooltwin/main/status".into(),
             health: "cooltwin/main/health".into(),
+            alarms: "cooltwin/main/alarms".into(),
             commands: "cooltwin/main/cmd".into(),
         }
     }

@@ -28,6 +28,10 @@ pub mod message_id {
     pub const RELOADED: &str = "5d4c0c2a6d3e4a2bb8a4b4f4c26c5ee4";
     /// A reload was refused.
     pub const RELOAD_FAILED: &str = "e7a9de0c0a4c4f13a7ff0b8c1d0b6f85";
+    /// An alarm was raised.
+    pub const ALARM_RAISED: &str = "2d9c7a5e8f3b4c61a0e4d7b9c6f1e803";
+    /// An alarm is over.
+    pub const ALARM_CLEARED: &str = "9b1e6f04c7d24a58b3f0a2c5d8e7419a";
 }
 
 /// Starts logging for the whole process.

@@ -33,7 +33,7 @@ impl From<PublishKind> for Sort {
     fn from(kind: PublishKind) -> Self {
         match kind {
             PublishKind::Prediction => Self::Kept,
-            PublishKind::State => Self::Retained,
+            PublishKind::State | PublishKind::Alarm => Self::Retained,
             PublishKind::Target => Self::Fleeting,
         }
     }
@@ -113,7 +113,10 @@ impl Outbox {
                 }
                 false
             }
-            Effect::UnitAppeared(_) | Effect::UnitEvicted(_) => true,
+            Effect::UnitAppeared(_)
+            | Effect::UnitEvicted(_)
+            | Effect::AlarmRaised(..)
+            | Effect::AlarmCleared(..) => true,
         });
     }
 

@@ -62,6 +62,7 @@ pub(super) fn restart_needed(old: &Settings, new: &Settings) -> Vec<String> {
         ("instance.name", old.instance.name == new.instance.name),
         ("topics.daemon", old.topics.daemon == new.topics.daemon),
         ("topics.state", old.topics.state == new.topics.state),
+        ("topics.alarm", old.topics.alarm == new.topics.alarm),
     ];
     for (key, is_same) in fixed {
         if !is_same {

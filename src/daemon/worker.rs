@@ -1,5 +1,6 @@
 //! The one task that owns engine and outbox and brings them together with broker, clock and systemd.
 
+mod alarms;
 mod lifecycle;
 
 use std::time::Duration;
@@ -221,6 +222,9 @@ impl Worker {
                     info!(unit = %unit, "unit {unit} was silent for engine.unit_ttl and is forgotten");
                 }
                 Effect::UnitEvicted(unit) => debug!(unit = %unit, "unit {unit} is forgotten"),
+                alarm @ (Effect::AlarmRaised(..) | Effect::AlarmCleared(..)) => {
+                    alarms::log(&mut self.limit, now.monotonic, &alarm);
+                }
                 // The outbox has taken the others.
                 Effect::Publish(_) | Effect::Acknowledge(_) => {}
             }
@@ -274,6 +278,7 @@ impl Worker {
         match event {
             LinkEvent::Connected { epoch, session_present } => {
                 self.outbox.connected(*epoch);
+                self.handle(self.wall.both(), Input::Opened);
                 info!(
                     message_id = message_id::CONNECTED,
                     session_present,
@@ -290,6 +295,7 @@ impl Worker {
             }
             LinkEvent::Disconnected { error, cause, retry_in } => {
                 self.outbox.disconnected();
+                self.handle(self.wall.both(), Input::Closed);
                 let now = self.wall.both();
                 self.statistics.error(now, error);
                 if self.limit.allows(cause, now.monotonic) {

@@ -1,5 +1,6 @@
 //! What the engine wants done. Effects are values: the daemon carries them out, tests compare them.
 
+use super::alarm::{Alarm, AlarmId};
 use super::unit::UnitId;
 
 /// Names one received message that the broker waits to have acknowledged.
@@ -14,6 +15,8 @@ pub enum PublishKind {
     Target,
     /// A unit's state; retained, the latest one counts.
     State,
+    /// An alarm while it stands, or nothing once it is cleared; retained, the latest one counts.
+    Alarm,
 }
 
 /// One message for the broker.
@@ -41,4 +44,8 @@ pub enum Effect {
     UnitAppeared(UnitId),
     /// A unit was silent for `unit_ttl` and is forgotten; its retained state is cleared.
     UnitEvicted(UnitId),
+    /// An alarm was raised, of a unit or of the daemon as a whole; what is to be published stands before it.
+    AlarmRaised(Option<UnitId>, Alarm),
+    /// An alarm was cleared.
+    AlarmCleared(Option<UnitId>, AlarmId),
 }

@@ -1,6 +1,7 @@
 //! What the street carries: times, units, readings, a unit's state, quality, predictions, effects,
 //! and the payloads at both ends of it. Knows no model and no broker.
 
+pub mod alarm;
 pub mod decode;
 pub mod effect;
 pub mod prediction;
@@ -11,6 +12,7 @@ pub mod time;
 pub mod topic;
 pub mod unit;
 
+pub use alarm::{Alarm, AlarmId, Severity};
 pub use decode::{DecodedReading, Decoder, PayloadKeys};
 pub use effect::{Effect, Publish, PublishKind, Token};
 pub use prediction::{LatencyMicros, ModelIdentity, PredictionDocument, StateDocument};

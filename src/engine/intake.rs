@@ -31,7 +31,7 @@ impl Engine {
                 self.counters.messages += 1;
                 self.take_readings(now, unit, time, readings, effects)
             }
-            Input::Tick | Input::Flush => return,
+            _ => return,
         };
         if let Err(reason) = outcome {
             self.counters.rejects.add(reason);
@@ -185,6 +185,7 @@ impl Engine {
         let state = self.bundle.evaluator.assembler.new_state();
         self.units.insert(id.clone(), Unit::new(state, topics, now.monotonic));
         effects.push(Effect::UnitAppeared(id.clone()));
+        self.sweep_unit(&id, effects);
         Ok(id)
     }
 

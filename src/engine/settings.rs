@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{PayloadKeys, TopicError, TopicTemplate, ZoneSpec};
+use crate::domain::{AlarmId, PayloadKeys, TopicError, TopicTemplate, UnitId, ZoneSpec};
 
 /// Input and output topics, already checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,20 +17,46 @@ pub struct Topics {
     pub target: TopicTemplate,
     /// Unit states; needs `{unit}`.
     pub state: TopicTemplate,
+    /// Alarms of a unit; needs `{unit}` and `{alarm}`.
+    pub alarm: TopicTemplate,
+}
+
+/// The topic templates as they are written.
+#[derive(Debug, Clone, Copy)]
+pub struct TopicTexts<'a> {
+    /// See [`Topics::reading`]; the others likewise.
+    pub reading: &'a str,
+    /// Frames.
+    pub frame: &'a str,
+    /// Prediction documents.
+    pub prediction: &'a str,
+    /// Bare numbers.
+    pub target: &'a str,
+    /// Unit states.
+    pub state: &'a str,
+    /// Alarms of a unit.
+    pub alarm: &'a str,
+}
+
+impl Default for TopicTexts<'_> {
+    fn default() -> Self {
+        Self {
+            reading: "hvac/{unit}/sensors/{sensor}",
+            frame: "hvac/{unit}/sensors",
+            prediction: "hvac/{unit}/predictions",
+            target: "hvac/{unit}/predictions/{target}",
+            state: "hvac/{unit}/state",
+            alarm: "hvac/{unit}/alarms/{alarm}",
+        }
+    }
 }
 
 impl Topics {
-    /// Checks five templates.
+    /// Checks all templates.
     ///
     /// # Errors
     /// One entry for each template that is wrong, with the name of its field.
-    pub fn parse(
-        reading: &str,
-        frame: &str,
-        prediction: &str,
-        target: &str,
-        state: &str,
-    ) -> Result<Self, Vec<(&'static str, TopicError)>> {
+    pub fn parse(texts: &TopicTexts<'_>) -> Result<Self, Vec<(&'static str, TopicError)>> {
         let mut errors = Vec::new();
         let mut parse = |field, source: &str, placeholders: &[&'static str], is_filter| {
             TopicTemplate::parse(source, placeholders, is_filter)
@@ -38,15 +64,16 @@ impl Topics {
                 .ok()
         };
         let parsed = (
-            parse("reading", reading, &["unit", "sensor"], true),
-            parse("frame", frame, &["unit"], true),
-            parse("prediction", prediction, &["unit"], false),
-            parse("target", target, &["unit", "target"], false),
-            parse("state", state, &["unit"], false),
+            parse("reading", texts.reading, &["unit", "sensor"], true),
+            parse("frame", texts.frame, &["unit"], true),
+            parse("prediction", texts.prediction, &["unit"], false),
+            parse("target", texts.target, &["unit", "target"], false),
+            parse("state", texts.state, &["unit"], false),
+            parse("alarm", texts.alarm, &["unit", "alarm"], false),
         );
         match parsed {
-            (Some(reading), Some(frame), Some(prediction), Some(target), Some(state)) => {
-                Ok(Self { reading, frame, prediction, target, state })
+            (Some(reading), Some(frame), Some(prediction), Some(target), Some(state), Some(alarm)) => {
+                Ok(Self { reading, frame, prediction, target, state, alarm })
             }
             _ => Err(errors),
         }
@@ -62,7 +89,12 @@ impl Topics {
     #[must_use]
     pub fn feedback(&self) -> Vec<(&'static str, &'static str)> {
         let inputs = [("reading", &self.reading), ("frame", &self.frame)];
-        let outputs = [("prediction", &self.prediction), ("target", &self.target), ("state", &self.state)];
+        let outputs = [
+            ("prediction", &self.prediction),
+            ("target", &self.target),
+            ("state", &self.state),
+            ("alarm", &self.alarm),
+        ];
         let mut pairs = Vec::new();
         for (input_name, input) in inputs {
             for (output_name, output) in outputs {
@@ -79,14 +111,7 @@ impl Default for Topics {
     fn default() -> Self {
         // The literals are templates by construction; the test beside proves it.
         #[allow(clippy::expect_used)]
-        Self::parse(
-            "hvac/{unit}/sensors/{sensor}",
-            "hvac/{unit}/sensors",
-            "hvac/{unit}/predictions",
-            "hvac/{unit}/predictions/{target}",
-            "hvac/{unit}/state",
-        )
-        .expect("the default topics are templates")
+        Self::parse(&TopicTexts::default()).expect("the default topics are templates")
     }
 }
 
@@ -117,6 +142,22 @@ pub struct EngineSettings {
     pub max_waiting: usize,
     /// Whether each target is published as a bare number too.
     pub target_topics: bool,
+    /// The daemon's own alarms stand below this topic.
+    pub daemon_alarms: String,
+}
+
+impl EngineSettings {
+    /// Where an alarm of a unit stands.
+    #[must_use]
+    pub fn unit_alarm_topic(&self, unit: &UnitId, alarm: AlarmId) -> String {
+        self.topics.alarm.render(&[("unit", unit.as_str()), ("alarm", alarm.name())])
+    }
+
+    /// Where an alarm of the daemon stands.
+    #[must_use]
+    pub fn daemon_alarm_topic(&self, alarm: AlarmId) -> String {
+        format!("{}/{alarm}", self.daemon_alarms)
+    }
 }
 
 impl Default for EngineSettings {
@@ -133,6 +174,7 @@ impl Default for EngineSettings {
             max_payload_bytes: 64 * 1024,
             max_waiting: 16,
             target_topics: true,
+            daemon_alarms: "cooltwin/main/alarms".to_owned(),
         }
     }
 }
@@ -149,15 +191,21 @@ mod tests {
 
     #[test]
     fn every_bad_template_is_reported() {
-        let errors = Topics::parse("a", "b", "{unit}", "{unit}/{target}", "#").unwrap_err();
-        assert_eq!(errors.iter().map(|(field, _)| *field).collect::<Vec<_>>(), ["reading", "frame", "state"]);
+        let texts =
+            TopicTexts { reading: "a", frame: "b", state: "#", alarm: "{unit}", ..TopicTexts::default() };
+        let errors = Topics::parse(&texts).unwrap_err();
+        let fields: Vec<_> = errors.iter().map(|(field, _)| *field).collect();
+        assert_eq!(fields, ["reading", "frame", "state", "alarm"]);
     }
 
     #[test]
     fn feedback_is_found() {
-        let topics =
-            Topics::parse("h/{unit}/{sensor}", "h/{unit}", "h/{unit}/p", "t/{unit}/{target}", "s/{unit}")
-                .unwrap();
-        assert_eq!(topics.feedback(), [("reading", "prediction")]);
+        let topics = Topics::parse(&TopicTexts {
+            reading: "h/{unit}/{sensor}",
+            frame: "h/{unit}",
+            prediction: "h/{unit}/p",
+            ..TopicTexts::default()
+        });
+        assert_eq!(topics.unwrap().feedback(), [("reading", "prediction")]);
     }
 }

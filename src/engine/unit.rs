@@ -3,6 +3,7 @@
 use crate::domain::{Monotonic, Quality, Reason, Token, UnitId, UnitState};
 
 use super::settings::Topics;
+use crate::monitor::Alarms;
 
 /// The topics of one unit, printed once.
 #[derive(Debug, Clone)]
@@ -42,6 +43,8 @@ pub(super) struct Unit {
     pub(super) stale_at: Option<Monotonic>,
     /// Quality and reasons of the last published state.
     pub(super) published: Option<(Quality, Vec<Reason>)>,
+    /// Alarms of this unit that stand.
+    pub(super) alarms: Alarms,
 }
 
 impl Unit {
@@ -57,6 +60,7 @@ impl Unit {
             waiting: Vec::new(),
             stale_at: None,
             published: None,
+            alarms: Alarms::default(),
         }
     }
 

@@ -1,4 +1,8 @@
-//! Judging predictions against what is measured.
+//! Judging predictions against what is measured, and the alarms that stand.
+
+pub mod alarms;
+
+pub use alarms::{Alarms, Raised, Standing};
 
 /// Measured minus predicted, where both are numbers.
 #[must_use]

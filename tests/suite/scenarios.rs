@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cooltwin::domain::{Effect, Monotonic, Now, Timestamp, ZoneSpec};
+use cooltwin::domain::{Effect, Monotonic, Now, Timestamp, UnitId, ZoneSpec};
 use cooltwin::engine::{Engine, EngineSettings, Input};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -141,6 +141,12 @@ impl Run {
                 }
                 Effect::Acknowledge(token) => writeln!(self.output, "{{\"at\":{at},\"ack\":{token}}}"),
                 Effect::UnitAppeared(id) => writeln!(self.output, "{{\"at\":{at},\"appeared\":\"{id}\"}}"),
+                Effect::AlarmRaised(unit, alarm) => {
+                    writeln!(self.output, "{{\"at\":{at},\"raised\":\"{}\"{}}}", alarm.id, of(unit.as_ref()))
+                }
+                Effect::AlarmCleared(unit, id) => {
+                    writeln!(self.output, "{{\"at\":{at},\"cleared\":\"{id}\"{}}}", of(unit.as_ref()))
+                }
                 Effect::UnitEvicted(id) => writeln!(self.output, "{{\"at\":{at},\"evicted\":\"{id}\"}}"),
             };
         }
@@ -197,6 +203,10 @@ impl Run {
             units.bad
         )
     }
+}
+
+fn of(unit: Option<&UnitId>) -> String {
+    unit.map_or_else(String::new, |unit| format!(",\"unit\":\"{unit}\""))
 }
 
 fn play(folder: &Path) -> String {

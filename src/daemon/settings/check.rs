@@ -7,8 +7,8 @@ use url::{Host, Url};
 
 use super::problem::{Problem, SettingsErrors};
 use super::{MqttSettings, Settings};
-use crate::domain::{PayloadKeys, TopicTemplate, ZoneSpec};
-use crate::engine::{EngineSettings, Topics};
+use crate::domain::{AlarmId, PayloadKeys, TopicTemplate, ZoneSpec};
+use crate::engine::{EngineSettings, TopicTexts, Topics};
 use crate::folder::BUNDLE_PLACES;
 
 /// Longest instance name: it stands in topics and in the client id, which old brokers limit.
@@ -53,6 +53,8 @@ pub struct DaemonTopics {
     pub status: String,
     /// The heartbeat.
     pub health: String,
+    /// The daemon's alarms stand below this topic.
+    pub alarms: String,
     /// Commands come in below this topic.
     pub commands: String,
 }
@@ -62,6 +64,7 @@ impl DaemonTopics {
         Self {
             status: format!("{base}/status"),
             health: format!("{base}/health"),
+            alarms: format!("{base}/alarms"),
             commands: format!("{base}/cmd"),
         }
     }
@@ -97,7 +100,10 @@ impl Settings {
         let broker = check_broker(&self.mqtt, &mut problems, &mut warnings);
         check_login(&self.mqtt, broker.as_ref(), &mut problems, &mut warnings);
         let topics = self.daemon_topics(&mut problems);
-        let engine = self.engine_settings(&mut problems);
+        let mut engine = self.engine_settings(&mut problems);
+        if let (Some(engine), Some(topics)) = (&mut engine, &topics) {
+            engine.daemon_alarms.clone_from(&topics.alarms);
+        }
         if let (Some(engine), Some(topics)) = (&engine, &topics) {
             check_feedback(&engine.topics, topics, &mut problems);
         }
@@ -129,13 +135,14 @@ impl Settings {
 
     fn engine_settings(&self, problems: &mut Vec<Problem>) -> Option<EngineSettings> {
         let written = &self.topics;
-        let topics = Topics::parse(
-            &written.reading,
-            &written.frame,
-            &written.prediction,
-            &written.target,
-            &written.state,
-        )
+        let topics = Topics::parse(&TopicTexts {
+            reading: &written.reading,
+            frame: &written.frame,
+            prediction: &written.prediction,
+            target: &written.target,
+            state: &written.state,
+            alarm: &written.alarm,
+        })
         .map_err(|errors| {
             for (field, error) in errors {
                 let value = match field {
@@ -143,7 +150,8 @@ impl Settings {
                     "frame" => &written.frame,
                     "prediction" => &written.prediction,
                     "target" => &written.target,
-                    _ => &written.state,
+                    "state" => &written.state,
+                    _ => &written.alarm,
                 };
                 problems.push(topic_problem(field, value, &error.to_string()));
             }
@@ -180,6 +188,8 @@ impl Settings {
             max_payload_bytes: self.engine.max_payload_bytes,
             max_waiting: self.engine.max_waiting,
             target_topics: self.engine.target_topics,
+            // Below the daemon's own topic, which is found out beside.
+            daemon_alarms: String::new(),
         })
     }
 
@@ -346,6 +356,7 @@ fn check_feedback(inputs: &Topics, own: &DaemonTopics, problems: &mut Vec<Proble
     let own_topics = [
         own.status.clone(),
         own.health.clone(),
+        format!("{}/{}", own.alarms, AlarmId::ReloadFailed),
         own.response("health"),
         own.response("reload"),
         format!("{}/health", own.commands),

@@ -73,7 +73,9 @@ sections! {
         target: String = "hvac/{unit}/predictions/{target}".to_owned();
         /// What a unit is doing and why, retained. Needs {unit}.
         state: String = "hvac/{unit}/state".to_owned();
-        /// The daemon's own topics stand below this one: status, health, cmd. Needs {instance}.
+        /// Alarms of a unit, retained while they stand. Needs {unit} and {alarm}.
+        alarm: String = "hvac/{unit}/alarms/{alarm}".to_owned();
+        /// The daemon's own topics stand below this one: status, health, alarms, cmd. Needs {instance}.
         daemon: String = "cooltwin/{instance}".to_owned();
     }
 

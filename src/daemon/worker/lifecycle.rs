@@ -11,12 +11,19 @@ use crate::daemon::logging::message_id;
 use crate::daemon::mqtt::{LinkSettings, OFFLINE};
 use crate::daemon::outbox::Sort;
 use crate::daemon::reload::{self, Loaded};
+use crate::domain::{Alarm, AlarmId, Severity};
 use crate::engine::{Engine, Input};
 
 /// Longest leave-taking when the connection is replaced at a reload; after it the will speaks for us.
 const RESTART_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most commands over MQTT that wait for one reload to end.
 const MAX_REPLIES: usize = 16;
+
+fn reload_failed(reasons: &str) -> Alarm {
+    let text = format!("the reload was refused, what ran before runs on: {reasons}");
+    let remedy = "correct what is named, run `cooltwin check`, and reload again";
+    Alarm::new(AlarmId::ReloadFailed, Severity::Warning, &text, remedy)
+}
 
 impl Worker {
     /// Starts loading beside the running worker. Requests that come meanwhile share the result.
@@ -45,6 +52,7 @@ impl Worker {
             Ok(loaded) => {
                 self.adopt(*loaded).await;
                 self.statistics.reloaded(None);
+                self.clear(AlarmId::ReloadFailed);
                 let identity = &self.engine.bundle().identity;
                 info!(
                     message_id = message_id::RELOADED,
@@ -60,6 +68,7 @@ impl Worker {
                 }
                 let text = reasons.join("; ");
                 self.statistics.error(self.wall.both(), &format!("reload refused: {text}"));
+                self.raise(&reload_failed(&text));
                 self.statistics.reloaded(Some(text));
                 serde_json::json!({ "ok": false, "errors": reasons })
             }
