@@ -30,11 +30,11 @@ pub struct SourceArgs {
     overrides: Vec<(String, String)>,
 }
 
+/// Splits without refusing: what is wrong would be repeated by the parser of arguments, password and all.
+#[allow(clippy::unnecessary_wraps, reason = "what the parser of arguments calls must be able to fail")]
 fn parse_override(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if key.contains('.') => Ok((key.trim().to_owned(), value.trim().to_owned())),
-        _ => Err("write it as SECTION.KEY=VALUE, as in mqtt.url=mqtt://broker:1883".to_owned()),
-    }
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
 impl SourceArgs {

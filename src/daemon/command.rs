@@ -23,7 +23,9 @@ pub(super) struct Command {
     pub(super) reply_to: String,
 }
 
+/// With any other key it is refused: a document that strayed onto a command topic is no command.
 #[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Payload {
     reply_to: Option<String>,
 }
@@ -124,5 +126,6 @@ mod tests {
         }
         assert!(read("explode", "").unwrap_err().contains("health"));
         assert!(read("health", "now!").is_err());
+        assert!(read("health", r#"{"schema": 1, "instance": "other"}"#).is_err());
     }
 }

@@ -135,6 +135,8 @@ pub(super) struct Statistics {
     reload_failure: Option<String>,
     pub(super) refused_commands: u64,
     last_error: Option<LastError>,
+    /// What is allowed but unwise in the settings that run, one sentence each.
+    pub(super) warnings: Vec<String>,
     since: Monotonic,
     messages: u64,
     predictions: u64,
@@ -192,6 +194,7 @@ struct Document<'a> {
     broker: &'a BrokerHealth,
     last_error: Option<&'a LastError>,
     reload_failure: Option<&'a str>,
+    warnings: &'a [String],
 }
 
 impl Statistics {
@@ -205,6 +208,7 @@ impl Statistics {
             reload_failure: None,
             refused_commands: 0,
             last_error: None,
+            warnings: Vec::new(),
             since: now,
             messages: 0,
             predictions: 0,
@@ -289,6 +293,7 @@ impl Statistics {
             broker: &self.broker,
             last_error: self.last_error.as_ref(),
             reload_failure: self.reload_failure(),
+            warnings: &self.warnings,
         };
         let mut bytes = Vec::with_capacity(2_048);
         crate::domain::prediction::write_json(&document, &mut bytes);

@@ -1,6 +1,7 @@
 //! The configuration: a TOML file, overridden by the environment, checked as a whole.
 
 mod check;
+pub(in crate::daemon) mod files;
 mod problem;
 mod secret;
 mod sections;

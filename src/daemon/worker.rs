@@ -68,9 +68,6 @@ impl Worker {
     /// Sets everything up and starts connecting.
     pub(super) fn start(config: DaemonConfig, notifier: Notifier) -> anyhow::Result<Self> {
         let checked = config.settings.check()?;
-        for warning in &checked.warnings {
-            warn!("{warning}");
-        }
         let broker = BrokerHealth::new(checked.broker.to_string());
         let link = Link::start(LinkSettings::new(&config.settings, &checked));
         let engine = Engine::new(config.bundle, checked.engine, clock::monotonic_nanos);
@@ -93,6 +90,7 @@ impl Worker {
             effects: Vec::new(),
             commands: Vec::new(),
         };
+        worker.warn(checked.warnings);
         // Kept as a retained state: every connection publishes it.
         worker.publish_status("online");
         Ok(worker)
@@ -324,6 +322,14 @@ impl Worker {
         self.statistics.document(now, instance, &self.engine, &self.outbox, self.link.inbox()).into()
     }
 
+    /// Says what is allowed but unwise in the settings: now in the log, and from now on in status and health.
+    fn warn(&mut self, warnings: Vec<String>) {
+        for warning in &warnings {
+            warn!("{warning}");
+        }
+        self.statistics.warnings = warnings;
+    }
+
     fn publish_status(&mut self, status: &'static str) {
         let payload = Bytes::from_static(status.as_bytes());
         self.outbox.publish(self.topics.status.clone(), payload, Sort::Retained, true);
@@ -354,6 +360,10 @@ impl Worker {
         if let Some(failure) = self.statistics.reload_failure() {
             text.push_str("; last reload refused: ");
             text.push_str(failure);
+        }
+        for warning in &self.statistics.warnings {
+            text.push_str("; warning: ");
+            text.push_str(warning);
         }
         self.notifier.status(&text);
     }

@@ -137,17 +137,6 @@ impl TopicTemplate {
         }
         topic
     }
-
-    /// Could one topic be produced by `self` (placeholders and `+` standing for anything) and be matched
-    /// by `other`? Used to refuse configurations that would read their own output.
-    #[must_use]
-    pub fn overlaps(&self, other: &Self) -> bool {
-        self.levels.len() == other.levels.len()
-            && self.levels.iter().zip(&other.levels).all(|pair| match pair {
-                (Level::Text(mine), Level::Text(theirs)) => mine == theirs,
-                _ => true,
-            })
-    }
 }
 
 fn parse_level(
@@ -202,14 +191,5 @@ mod tests {
         assert!(matches!(parse("x{unit}"), TopicError::Placeholder { .. }));
         assert!(matches!(parse("{unit}/+"), TopicError::Wildcard { character: '+', .. }));
         assert!(matches!(parse("{unit}/#"), TopicError::Wildcard { character: '#', .. }));
-    }
-
-    #[test]
-    fn overlap_sees_outputs_that_would_be_read_back() {
-        let input = TopicTemplate::parse("hvac/{unit}/{sensor}", &["unit", "sensor"], true).unwrap();
-        let output = TopicTemplate::parse("hvac/{unit}/predictions", &["unit"], false).unwrap();
-        let elsewhere = TopicTemplate::parse("twin/{unit}/predictions", &["unit"], false).unwrap();
-        assert!(input.overlaps(&output));
-        assert!(!input.overlaps(&elsewhere));
     }
 }

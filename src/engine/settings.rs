@@ -85,25 +85,15 @@ impl Topics {
         vec![self.frame.filter(), self.reading.filter()]
     }
 
-    /// Names of an input and an output template of which the first would read what the second writes.
+    /// Everything that is published, by the name of its setting.
     #[must_use]
-    pub fn feedback(&self) -> Vec<(&'static str, &'static str)> {
-        let inputs = [("reading", &self.reading), ("frame", &self.frame)];
-        let outputs = [
+    pub fn outputs(&self) -> [(&'static str, &TopicTemplate); 4] {
+        [
             ("prediction", &self.prediction),
             ("target", &self.target),
             ("state", &self.state),
             ("alarm", &self.alarm),
-        ];
-        let mut pairs = Vec::new();
-        for (input_name, input) in inputs {
-            for (output_name, output) in outputs {
-                if input.overlaps(output) {
-                    pairs.push((input_name, output_name));
-                }
-            }
-        }
-        pairs
+        ]
     }
 }
 
@@ -184,8 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn default_topics_do_not_feed_back() {
-        assert_eq!(Topics::default().feedback(), []);
+    fn default_filters() {
         assert_eq!(Topics::default().filters(), ["hvac/+/sensors", "hvac/+/sensors/+"]);
     }
 
@@ -196,16 +185,5 @@ mod tests {
         let errors = Topics::parse(&texts).unwrap_err();
         let fields: Vec<_> = errors.iter().map(|(field, _)| *field).collect();
         assert_eq!(fields, ["reading", "frame", "state", "alarm"]);
-    }
-
-    #[test]
-    fn feedback_is_found() {
-        let topics = Topics::parse(&TopicTexts {
-            reading: "h/{unit}/{sensor}",
-            frame: "h/{unit}",
-            prediction: "h/{unit}/p",
-            ..TopicTexts::default()
-        });
-        assert_eq!(topics.unwrap().feedback(), [("reading", "prediction")]);
     }
 }

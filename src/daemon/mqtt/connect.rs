@@ -1,7 +1,7 @@
 //! From settings to connect options: credentials, will, TLS. Files are read anew at every attempt, so a
 //! renewed certificate or password needs no restart.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::LinkSettings;
-use crate::daemon::settings::MqttSettings;
+use crate::daemon::settings::{MqttSettings, files};
 
 /// Largest packet read. MQTT knows no way to skip a message, so the limit stands far above what is used
 /// (`engine.max_payload_bytes`, at most 1 MiB); a larger one costs the session, see the link's `purge`.
@@ -47,7 +47,8 @@ pub(super) fn options(settings: &LinkSettings, clean_session: bool) -> anyhow::R
 
 fn password(mqtt: &MqttSettings) -> anyhow::Result<String> {
     if let Some(path) = &mqtt.password_file {
-        let text = std::fs::read_to_string(path).with_context(|| unreadable("mqtt.password_file", path))?;
+        let text = std::fs::read_to_string(located("mqtt.password_file", path)?)
+            .with_context(|| unreadable("mqtt.password_file", path))?;
         let password = text.trim_end_matches(['\r', '\n']);
         if password.len() > MAX_PASSWORD_BYTES {
             return Err(anyhow!("mqtt.password_file {} is too long for a password", path.display()));
@@ -79,7 +80,7 @@ fn tls(mqtt: &MqttSettings) -> anyhow::Result<ClientConfig> {
     match (&mqtt.client_cert_file, &mqtt.client_key_file) {
         (Some(cert), Some(key)) => {
             let chain = certificates("mqtt.client_cert_file", cert)?;
-            let key_der = PrivateKeyDer::from_pem_file(key)
+            let key_der = PrivateKeyDer::from_pem_file(located("mqtt.client_key_file", key)?)
                 .map_err(|error| anyhow!("{}: {error}", unreadable("mqtt.client_key_file", key)))?;
             builder
                 .with_client_auth_cert(chain, key_der)
@@ -90,13 +91,17 @@ fn tls(mqtt: &MqttSettings) -> anyhow::Result<ClientConfig> {
 }
 
 fn certificates(setting: &str, path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
+    let certificates: Vec<_> = CertificateDer::pem_file_iter(located(setting, path)?)
         .and_then(Iterator::collect)
         .map_err(|error| anyhow!("{}: {error}", unreadable(setting, path)))?;
     if certificates.is_empty() {
         return Err(anyhow!("{setting} {} holds no PEM certificate", path.display()));
     }
     Ok(certificates)
+}
+
+fn located(setting: &str, path: &Path) -> anyhow::Result<PathBuf> {
+    files::locate(path).map_err(|reason| anyhow!("{setting} {}: {reason}", path.display()))
 }
 
 fn unreadable(setting: &str, path: &Path) -> String {

@@ -1,15 +1,18 @@
 //! The second pass: what the settings mean, and whether they fit together.
 
-use std::net::IpAddr;
+mod broker;
+mod feedback;
+mod login;
+
 use std::path::{Path, PathBuf};
 
-use url::{Host, Url};
-
+use super::Settings;
 use super::problem::{Problem, SettingsErrors};
-use super::{MqttSettings, Settings};
-use crate::domain::{AlarmId, PayloadKeys, TopicTemplate, ZoneSpec};
+use crate::domain::{PayloadKeys, TopicTemplate, ZoneSpec};
 use crate::engine::{EngineSettings, TopicTexts, Topics};
 use crate::folder::BUNDLE_PLACES;
+
+pub use broker::Broker;
 
 /// Longest instance name: it stands in topics and in the client id, which old brokers limit.
 const MAX_INSTANCE_BYTES: usize = 64;
@@ -27,23 +30,6 @@ pub struct Checked {
     pub bundle_path: PathBuf,
     /// What is allowed but unwise, one sentence each.
     pub warnings: Vec<String>,
-}
-
-/// The broker's address.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Broker {
-    /// Host name or address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// Whether to speak TLS.
-    pub is_tls: bool,
-}
-
-impl std::fmt::Display for Broker {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}://{}:{}", if self.is_tls { "mqtts" } else { "mqtt" }, self.host, self.port)
-    }
 }
 
 /// The topics that speak about the daemon itself.
@@ -81,6 +67,12 @@ impl DaemonTopics {
         topic.strip_prefix(&self.commands)?.strip_prefix('/')
     }
 
+    /// Filters of everything that is published here.
+    fn outputs(&self) -> impl Iterator<Item = String> {
+        [self.status.clone(), self.health.clone(), format!("{}/+", self.alarms), self.response("+")]
+            .into_iter()
+    }
+
     /// Where a command is answered unless it says otherwise.
     #[must_use]
     pub fn response(&self, command: &str) -> String {
@@ -97,15 +89,15 @@ impl Settings {
         let mut problems = Vec::new();
         let mut warnings = Vec::new();
         check_instance(&self.instance.name, &mut problems);
-        let broker = check_broker(&self.mqtt, &mut problems, &mut warnings);
-        check_login(&self.mqtt, broker.as_ref(), &mut problems, &mut warnings);
+        let broker = broker::check(&self.mqtt, &mut problems, &mut warnings);
+        login::check(&self.mqtt, broker.as_ref(), &mut problems, &mut warnings);
         let topics = self.daemon_topics(&mut problems);
         let mut engine = self.engine_settings(&mut problems);
         if let (Some(engine), Some(topics)) = (&mut engine, &topics) {
             engine.daemon_alarms.clone_from(&topics.alarms);
         }
         if let (Some(engine), Some(topics)) = (&engine, &topics) {
-            check_feedback(&engine.topics, topics, &mut problems);
+            feedback::check(&engine.topics, topics, &mut problems);
         }
         check_log(&self.log, &mut problems);
         let bundle_path = self.bundle_path(&mut problems);
@@ -229,146 +221,6 @@ fn check_instance(name: &str, problems: &mut Vec<Problem>) {
             "stands in topics and must be plain",
             format!("use 1 to {MAX_INSTANCE_BYTES} letters, digits, `-`, `_` or `.`"),
         ));
-    }
-}
-
-fn check_broker(
-    mqtt: &MqttSettings,
-    problems: &mut Vec<Problem>,
-    warnings: &mut Vec<String>,
-) -> Option<Broker> {
-    let example = "write it as mqtt://host:1883, or mqtts://host:8883 for TLS";
-    let url = match Url::parse(&mqtt.url) {
-        Ok(url) => url,
-        Err(error) => {
-            // Not shown: what cannot be parsed may still hold a password.
-            problems.push(Problem::new("mqtt.url", None, format!("is no URL: {error}"), example));
-            return None;
-        }
-    };
-    if !url.username().is_empty() || url.password().is_some() {
-        let remedy = "put them into mqtt.username and mqtt.password_file";
-        problems.push(Problem::new("mqtt.url", None, "must not hold user name or password", remedy));
-        return None;
-    }
-    let shown = format!("\"{}\"", mqtt.url);
-    let is_tls = match url.scheme() {
-        "mqtt" => false,
-        "mqtts" => true,
-        other => {
-            let reason = format!("the scheme `{other}` is not spoken here");
-            problems.push(Problem::new("mqtt.url", shown, reason, example));
-            return None;
-        }
-    };
-    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-        problems.push(Problem::new("mqtt.url", shown, "has more than host and port", example));
-        return None;
-    }
-    let host = match url.host() {
-        // Addresses in URLs of unknown schemes come out as domains; read them again.
-        Some(Host::Domain(name)) if !name.is_empty() => name.to_owned(),
-        Some(Host::Ipv4(address)) => address.to_string(),
-        Some(Host::Ipv6(_)) if is_tls => {
-            let reason = "an IPv6 address cannot be checked against a certificate here";
-            problems.push(Problem::new("mqtt.url", shown, reason, "use the broker's host name"));
-            return None;
-        }
-        Some(Host::Ipv6(address)) => format!("[{address}]"),
-        _ => {
-            problems.push(Problem::new("mqtt.url", shown, "names no host", example));
-            return None;
-        }
-    };
-    let port = url.port().unwrap_or(if is_tls { 8883 } else { 1883 });
-    if !is_tls && !is_loopback(&host) {
-        let what = if mqtt.password.is_some() || mqtt.password_file.is_some() {
-            "the password and all readings travel in clear text"
-        } else {
-            "all readings travel in clear text"
-        };
-        warnings.push(format!("mqtt.url = {shown}: {what}; use mqtts:// beyond this machine"));
-    }
-    Some(Broker { host, port, is_tls })
-}
-
-fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-fn check_login(
-    mqtt: &MqttSettings,
-    broker: Option<&Broker>,
-    problems: &mut Vec<Problem>,
-    warnings: &mut Vec<String>,
-) {
-    if mqtt.password.is_some() && mqtt.password_file.is_some() {
-        let reason = "stands beside mqtt.password";
-        problems.push(Problem::new("mqtt.password_file", None, reason, "keep one of the two"));
-    }
-    if mqtt.username.is_none() && (mqtt.password.is_some() || mqtt.password_file.is_some()) {
-        let reason = "is missing, but a password is set";
-        problems.push(Problem::new("mqtt.username", None, reason, "set the user the password belongs to"));
-    }
-    if mqtt.client_cert_file.is_some() != mqtt.client_key_file.is_some() {
-        let (key, other) = if mqtt.client_cert_file.is_some() {
-            ("mqtt.client_key_file", "mqtt.client_cert_file")
-        } else {
-            ("mqtt.client_cert_file", "mqtt.client_key_file")
-        };
-        problems.push(Problem::new(key, None, format!("is missing beside {other}"), "set both or neither"));
-    }
-    if mqtt.client_id.as_deref() == Some("") {
-        let reason = "would give the broker nothing to keep messages under";
-        problems.push(Problem::new(
-            "mqtt.client_id",
-            "\"\"".to_owned(),
-            reason,
-            "name it or remove the line",
-        ));
-    }
-    let files = [
-        ("mqtt.password_file", &mqtt.password_file),
-        ("mqtt.ca_file", &mqtt.ca_file),
-        ("mqtt.client_cert_file", &mqtt.client_cert_file),
-        ("mqtt.client_key_file", &mqtt.client_key_file),
-    ];
-    for (key, path) in files {
-        let Some(path) = path else { continue };
-        if let Err(error) = std::fs::File::open(path) {
-            let reason = format!("cannot be read: {error}");
-            let remedy = "name a file that this user may read";
-            problems.push(Problem::new(key, quoted(path), reason, remedy));
-        }
-        if key != "mqtt.password_file" && broker.is_some_and(|broker| !broker.is_tls) {
-            warnings.push(format!("{key} has no effect with mqtt://; use mqtts:// for TLS"));
-        }
-    }
-}
-
-fn check_feedback(inputs: &Topics, own: &DaemonTopics, problems: &mut Vec<Problem>) {
-    let remedy = "change one of the two; the daemon would read its own output";
-    for (input, output) in inputs.feedback() {
-        let reason = format!("matches what topics.{output} publishes");
-        problems.push(Problem::new(format!("topics.{input}"), None, reason, remedy));
-    }
-    let own_topics = [
-        own.status.clone(),
-        own.health.clone(),
-        format!("{}/{}", own.alarms, AlarmId::ReloadFailed),
-        own.response("health"),
-        own.response("reload"),
-        format!("{}/health", own.commands),
-    ];
-    for (name, template) in [("reading", &inputs.reading), ("frame", &inputs.frame)] {
-        if let Some(topic) =
-            own_topics.iter().find(|topic| template.capture(topic, "unit", "sensor").is_some())
-        {
-            let value = format!("\"{}\"", template.as_str());
-            let reason = format!("matches the daemon's own topic {topic}");
-            problems.push(Problem::new(format!("topics.{name}"), value, reason, remedy));
-        }
     }
 }
 

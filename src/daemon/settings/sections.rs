@@ -33,14 +33,18 @@ sections! {
     [mqtt] MqttSettings {
         /// Where the broker is: mqtt://host:1883, or mqtts://host:8883 for TLS.
         url: String = "mqtt://localhost:1883".to_owned();
+        /// Allow mqtt:// to a broker on another machine, where everybody on the way can read and change what is
+        /// sent, the password included. To localhost, 127.0.0.0/8 and [::1] it is always allowed.
+        allow_plain: bool = false;
         /// Client id. Must stay the same over restarts: the broker keeps what arrived meanwhile under this name.
         /// Unset: `cooltwin-` and the instance's name.
         client_id: Option<String> = None, example "\"cooltwin-main\"";
         /// User name at the broker.
         username: Option<String> = None, example "\"cooltwin\"";
         /// Password. Better in `password_file`, or in the environment variable COOLTWIN__MQTT__PASSWORD.
+        /// Wherever a file is named below, credential:NAME means the credential that systemd's LoadCredential= brings.
         password: Option<Secret> = None, example "\"secret\"";
-        /// File that holds the password, one line. Read anew at every connect.
+        /// File that holds the password, one line. It and the next three are read anew at every connect.
         password_file: Option<PathBuf> = None, example "\"/etc/cooltwin/mqtt-password\"";
         /// Certificates of the authorities that may have signed the broker's certificate, PEM.
         /// Unset: those the system trusts. Used with mqtts:// only, as are the next two.

@@ -82,14 +82,12 @@ impl Worker {
     }
 
     async fn adopt(&mut self, loaded: Loaded) {
-        for warning in &loaded.checked.warnings {
-            warn!("{warning}");
-        }
         self.handle(self.wall.both(), Input::Flush);
         let link_settings = LinkSettings::new(&loaded.settings, &loaded.checked);
         if loaded.settings.health != self.settings.health {
             self.health = every(loaded.settings.health.interval);
         }
+        self.warn(loaded.checked.warnings);
         self.settings = loaded.settings;
         let engine = Engine::new(loaded.bundle, loaded.checked.engine, clock::monotonic_nanos);
         let old = std::mem::replace(&mut self.engine, engine);

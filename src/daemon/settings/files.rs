@@ -1,0 +1,117 @@
+//! The files that settings name: credentials of the service, and who else may read or change them.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
+
+/// Begins the name of a credential that systemd hands the service (`LoadCredential=`).
+const CREDENTIAL: &str = "credential:";
+/// Where systemd puts the credentials of a service.
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+/// Permission of everybody to read.
+const OTHERS_READ: u32 = 0o004;
+/// Permission of everybody to write.
+const OTHERS_WRITE: u32 = 0o002;
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::daemon) enum Content {
+    /// Something nobody else should read.
+    Secret,
+    /// Something everybody may read, and nobody else should change.
+    Public,
+}
+
+/// Where a file is: the path as it stands, or `credential:NAME` as systemd has laid it out for this service.
+///
+/// # Errors
+/// There are no credentials, or the name is none.
+pub(in crate::daemon) fn locate(path: &Path) -> Result<PathBuf, String> {
+    locate_in(path, std::env::var_os(CREDENTIALS_DIRECTORY))
+}
+
+fn locate_in(path: &Path, credentials: Option<OsString>) -> Result<PathBuf, String> {
+    let Some(name) = path.to_str().and_then(|text| text.strip_prefix(CREDENTIAL)) else {
+        return Ok(path.to_path_buf());
+    };
+    let mut parts = Path::new(name).components();
+    let (Some(Component::Normal(_)), None) = (parts.next(), parts.next()) else {
+        return Err("is not the name of a credential: write credential:NAME".to_owned());
+    };
+    match credentials.filter(|folder| !folder.is_empty()) {
+        Some(folder) => Ok(Path::new(&folder).join(name)),
+        None => Err(format!(
+            "there are no credentials ({CREDENTIALS_DIRECTORY} is not set): give the service LoadCredential={name}:FILE"
+        )),
+    }
+}
+
+/// Looks at a file: whether it can be read, and who else may. Gives a warning for a secret that everybody may
+/// read: not a refusal, since containers mount secrets that way where nobody else lives, and a
+/// check that stands in the way is soon switched off.
+///
+/// # Errors
+/// The file cannot be read, or everybody may change it, and so decide whom this daemon trusts.
+pub(in crate::daemon) fn inspect(path: &Path, content: Content) -> Result<Option<String>, String> {
+    let path = locate(path)?;
+    let metadata = File::open(&path)
+        .and_then(|file| file.metadata())
+        .map_err(|error| format!("cannot be read: {error}"))?;
+    if !metadata.is_file() {
+        return Err("cannot be read: it is no file".to_owned());
+    }
+    let mode = metadata.permissions().mode();
+    if mode & OTHERS_WRITE != 0 {
+        return Err(format!("may be changed by everybody; run: chmod o-w {}", path.display()));
+    }
+    if content == Content::Secret && mode & OTHERS_READ != 0 {
+        return Ok(Some(format!("{0} may be read by everybody; run: chmod o-r {0}", path.display())));
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_lie_where_systemd_puts_them() {
+        let folder = || Some(OsString::from("/run/credentials/cooltwin.service"));
+        let found = locate_in(Path::new("credential:mqtt-password"), folder()).unwrap();
+        assert_eq!(found, Path::new("/run/credentials/cooltwin.service/mqtt-password"));
+        let plain = Path::new("/etc/cooltwin/credential:x");
+        assert_eq!(locate_in(plain, folder()).unwrap(), plain);
+        for outside in
+            ["credential:", "credential:..", "credential:../x", "credential:/etc/shadow", "credential:a/b"]
+        {
+            assert!(locate_in(Path::new(outside), folder()).is_err(), "{outside}");
+        }
+        for missing in [None, Some(OsString::new())] {
+            let reason = locate_in(Path::new("credential:mqtt"), missing).unwrap_err();
+            assert!(reason.contains("LoadCredential=mqtt:"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn who_else_may_read_or_change_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        std::fs::write(&file, "x").unwrap();
+        let judged = |mode, content| {
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+            inspect(&file, content)
+        };
+        assert_eq!(judged(0o600, Content::Secret), Ok(None));
+        assert_eq!(judged(0o440, Content::Secret), Ok(None));
+        assert!(judged(0o644, Content::Secret).unwrap().unwrap().contains("chmod o-r"));
+        assert_eq!(judged(0o644, Content::Public), Ok(None));
+        for content in [Content::Secret, Content::Public] {
+            assert!(judged(0o646, content).unwrap_err().contains("chmod o-w"));
+        }
+        assert!(inspect(folder.path(), Content::Public).unwrap_err().contains("no file"));
+        assert!(
+            inspect(&folder.path().join("none"), Content::Public).unwrap_err().contains("cannot be read")
+        );
+    }
+}
