@@ -25,7 +25,8 @@ pub struct Loaded {
 /// Every reason at once, one sentence each.
 pub fn load(source: &Source) -> Result<Loaded, Vec<String>> {
     let settings = source.load().map_err(|errors| sentences(&errors.0))?;
-    let checked = settings.check().map_err(|errors| sentences(&errors.0))?;
+    let mut checked = settings.check().map_err(|errors| sentences(&errors.0))?;
+    checked.warnings.extend(source.warnings(&settings));
     let mut errors = Vec::new();
     if let Err(error) = mqtt::check(&LinkSettings::new(&settings, &checked)) {
         errors.push(format!("{error:#}"));

@@ -105,6 +105,25 @@ impl Source {
         Err(SettingsErrors(problems))
     }
 
+    /// What is unwise about the places that settings come from: who else can read a password there.
+    #[must_use]
+    pub fn warnings(&self, settings: &Settings) -> Vec<String> {
+        const PASSWORD: &str = "mqtt.password";
+        if settings.mqtt.password.is_none() {
+            return Vec::new();
+        }
+        if self.overrides.iter().any(|(key, _)| key == PASSWORD) {
+            let warning =
+                "can be read on the command line by every user of this machine; use mqtt.password_file";
+            return vec![format!("{PASSWORD} {warning}")];
+        }
+        let is_elsewhere =
+            self.environment.keys().any(|key| key.eq_ignore_ascii_case("COOLTWIN__MQTT__PASSWORD"));
+        let file = self.file.as_deref().filter(|_| !is_elsewhere);
+        let judged = file.and_then(|file| files::inspect(file, files::Content::Secret).ok().flatten());
+        judged.map(|warning| format!("{PASSWORD} stands in a file: {warning}")).into_iter().collect()
+    }
+
     /// Where a value without a note of its own came from.
     fn origin_of(&self, key: &str) -> Option<String> {
         if self.overrides.iter().any(|(name, _)| name == key) {
@@ -152,6 +171,7 @@ fn read_file(path: &Path) -> Result<String, Problem> {
         let remedy = "name a readable TOML file; `cooltwin config` prints a complete one";
         Problem::new(path.display().to_string(), None, reason, remedy)
     };
+    files::inspect(path, files::Content::Public).map_err(problem)?;
     let length = std::fs::metadata(path).map_err(|error| problem(format!("cannot be read: {error}")))?.len();
     if length > MAX_CONFIG_BYTES {
         return Err(problem(format!("has {length} bytes, more than the {MAX_CONFIG_BYTES} allowed")));

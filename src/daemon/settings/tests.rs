@@ -127,6 +127,33 @@ fn a_secret_is_in_no_output() {
 }
 
 #[test]
+fn a_password_that_others_can_read_where_it_stands_is_warned_about() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_folder, mut source) = source("[mqtt]\nusername = \"u\"\npassword = \"hunter2\"", &[]);
+    let file = source.file.clone().unwrap();
+    let mode = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o600);
+    assert_eq!(source.warnings(&source.load().unwrap()), Vec::<String>::new());
+    mode(0o644);
+    let warnings = source.warnings(&source.load().unwrap());
+    assert!(warnings.len() == 1 && warnings[0].contains("chmod o-r") && !warnings[0].contains("hunter2"));
+    source.environment.insert("COOLTWIN__MQTT__PASSWORD".into(), "hunter2".into());
+    assert_eq!(
+        source.warnings(&source.load().unwrap()),
+        Vec::<String>::new(),
+        "it is not the one in the file"
+    );
+    source.overrides.push(("mqtt.password".into(), "hunter2".into()));
+    let warnings = source.warnings(&source.load().unwrap());
+    assert!(warnings.len() == 1 && warnings[0].contains("command line") && !warnings[0].contains("hunter2"));
+    mode(0o646);
+    assert!(
+        source.load().unwrap_err().to_string().contains("chmod o-w"),
+        "everybody could command the daemon"
+    );
+}
+
+#[test]
 fn defaults_pass_the_check() {
     let checked = checked(|_| ()).unwrap();
     assert_eq!(checked.broker.to_string(), "mqtt://localhost:1883");
