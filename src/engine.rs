@@ -7,10 +7,12 @@ mod alarms;
 mod intake;
 mod outlet;
 pub mod settings;
+mod silence;
 mod unit;
 
 pub use alarms::{AlarmCounters, MAX_UNIT_ALARMS};
 pub use settings::{EngineSettings, TopicTexts, Topics};
+pub use silence::SilenceLimits;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +22,7 @@ use crate::domain::{
     RejectCounts, Timestamp, Token, UnitId, UnitState,
 };
 use crate::monitor::Alarms;
+use silence::LastHeard;
 use unit::{Unit, UnitTopics};
 
 /// One thing that happened.
@@ -111,6 +114,9 @@ pub struct Engine {
     waiting: usize,
     /// Since when messages can come, if they can.
     open_since: Option<Monotonic>,
+    last_heard: LastHeard,
+    /// Whether alarms that an earlier life left at the broker have been removed.
+    has_swept: bool,
     /// Alarms of the daemon as a whole.
     alarms: Alarms,
     /// Alarms that stand, over all units.
@@ -143,6 +149,8 @@ impl Engine {
             units: BTreeMap::new(),
             waiting: 0,
             open_since: None,
+            last_heard: LastHeard::default(),
+            has_swept: false,
             alarms: Alarms::default(),
             unit_alarms: 0,
             counters: EngineCounters::default(),
@@ -163,9 +171,11 @@ impl Engine {
                 }
             }
             Input::Opened => {
-                if self.open_since.replace(now.monotonic).is_none() {
+                self.open_since = Some(now.monotonic);
+                if !std::mem::replace(&mut self.has_swept, true) {
                     self.sweep_daemon(effects);
                 }
+                self.watch_all(now);
             }
             Input::Closed => self.open_since = None,
             Input::Raise(alarm) => self.raise(now, alarm, effects),
@@ -176,11 +186,13 @@ impl Engine {
     /// When [`Input::Tick`] is due next, if anything waits.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Monotonic> {
-        self.units
-            .values()
-            .flat_map(|unit| [unit.due, unit.stale_at, Some(unit.last_heard.plus(self.settings.unit_ttl))])
-            .flatten()
-            .min()
+        let ttl = self.settings.unit_ttl;
+        let is_open = self.open_since.is_some();
+        let units = self.units.values().flat_map(|unit| {
+            let silent_at = unit.silent_at.filter(|_| is_open);
+            [unit.due, unit.stale_at, silent_at, Some(unit.last_heard.plus(ttl))]
+        });
+        units.chain([self.source_deadline()]).flatten().min()
     }
 
     fn tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
@@ -188,9 +200,15 @@ impl Engine {
         for id in self.ids_where(|unit| unit.due.is_some_and(|due| due <= at)) {
             self.evaluate(now, &id, effects);
         }
-        for id in self.ids_where(|unit| unit.stale_at.is_some_and(|due| due <= at)) {
-            self.check_stale(now, &id, effects);
+        let is_open = self.open_since.is_some();
+        let is_quiet = |unit: &Unit| {
+            let silent_at = unit.silent_at.filter(|_| is_open);
+            [unit.stale_at, silent_at].into_iter().flatten().any(|due| due <= at)
+        };
+        for id in self.ids_where(is_quiet) {
+            self.check_quiet(now, &id, effects);
         }
+        self.check_sources(now, effects);
         let ttl = self.settings.unit_ttl;
         for id in self.ids_where(|unit| unit.last_heard.plus(ttl) <= at) {
             self.evict(id, effects);
@@ -270,6 +288,8 @@ impl Engine {
         self.counters = old.counters;
         self.alarms = old.alarms;
         self.open_since = old.open_since;
+        self.last_heard = old.last_heard;
+        self.has_swept = old.has_swept;
         self.unit_alarms = old.unit_alarms;
         for (id, unit) in old.units {
             let topics = UnitTopics::new(&self.settings.topics, &id, self.bundle.targets());
@@ -277,6 +297,8 @@ impl Engine {
             let mut adopted = Unit::new(state, topics, unit.last_heard);
             adopted.seq = unit.seq;
             adopted.alarms = unit.alarms;
+            adopted.last_live = unit.last_live;
+            adopted.silent_at = Some(unit.last_heard);
             adopted.last_evaluated = unit.last_evaluated;
             // Due at once: what is required, and for how long, may have changed.
             adopted.stale_at = Some(unit.last_heard);

@@ -79,9 +79,9 @@ impl Assembler {
             scratch: program.scratch(),
             values: vec![f64::NAN; sensors.len()],
             row: vec![f32::NAN; program.features()],
-            // Each sensor, feature and target can give two reasons at most, the unit one.
+            // Each sensor, feature and target can give two reasons at most, as can the unit.
             reasons: Vec::with_capacity(
-                2 * (sensors.len() + program.features() + manifest.targets.len()) + 1,
+                2 * (sensors.len() + program.features() + manifest.targets.len() + 1),
             ),
             program,
         })
@@ -165,6 +165,9 @@ impl Assembler {
         );
         self.judge_ranges();
         self.judge_features(state);
+        if fresh == 0 {
+            self.reasons.push(Reason::Silent);
+        }
         Some(Assembly {
             row: &self.row,
             reasons: &self.reasons,
@@ -218,6 +221,22 @@ impl Assembler {
             .min()
             // Fresh means an age of at most `max_age`, so it is stale one tick of the clock later.
             .map(|left| left.saturating_add(Duration::from_micros(1)))
+    }
+
+    /// How long from `now` until the last fresh sensor turns stale, zero when none is fresh; and the longest
+    /// `max_age` of the sensors that were read.
+    #[must_use]
+    pub fn all_stale(&self, state: &UnitState, now: Now) -> (Duration, Duration) {
+        let (mut left, mut longest) = (Duration::ZERO, Duration::ZERO);
+        for (index, rule) in self.rules.iter().take(self.sensors).enumerate() {
+            let Some(held) = state.get(index) else { continue };
+            longest = longest.max(rule.max_age);
+            if let Some(fresh_for) = rule.max_age.checked_sub(held.age(now)) {
+                // As above: stale one tick of the clock later.
+                left = left.max(fresh_for.saturating_add(Duration::from_micros(1)));
+            }
+        }
+        (left, longest)
     }
 
     /// The fresh measurement a channel holds, as of `now`.

@@ -163,6 +163,29 @@ struct Units {
     bad: usize,
 }
 
+/// Alarms: those of the daemon that stand by name, those of units by number.
+#[derive(Serialize)]
+struct AlarmsHealth {
+    standing: Vec<&'static str>,
+    units: usize,
+    raised: u64,
+    cleared: u64,
+    suppressed: u64,
+}
+
+impl AlarmsHealth {
+    fn of(engine: &Engine) -> Self {
+        let counters = engine.counters().alarms;
+        Self {
+            standing: engine.daemon_alarms().iter().map(|standing| standing.alarm.id.name()).collect(),
+            units: engine.unit_alarms(),
+            raised: counters.raised,
+            cleared: counters.cleared,
+            suppressed: counters.suppressed,
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Totals {
     messages: u64,
@@ -188,6 +211,7 @@ struct Document<'a> {
     drops: BTreeMap<&'static str, u64>,
     queues: Queues,
     units: Units,
+    alarms: AlarmsHealth,
     latency_us: Percentiles,
     rss_bytes: Option<u64>,
     bundle: &'a ModelIdentity,
@@ -287,6 +311,7 @@ impl Statistics {
                 unacknowledged: outbox.unacknowledged(),
             },
             units: Units { good: units.good, uncertain: units.uncertain, bad: units.bad },
+            alarms: AlarmsHealth::of(engine),
             latency_us: self.latencies.percentiles(),
             rss_bytes: resident_bytes(),
             bundle: &engine.bundle().identity,

@@ -20,8 +20,8 @@ pub use check::{Broker, Checked, DaemonTopics};
 pub use problem::{Problem, SettingsErrors};
 pub use secret::Secret;
 pub use sections::{
-    BundleSettings, EngineSection, HealthSettings, InstanceSettings, LogSettings, MqttSettings,
-    PayloadSettings, Settings, TopicSettings,
+    AlarmSettings, BundleSettings, EngineSection, HealthSettings, InstanceSettings, LogSettings,
+    MqttSettings, PayloadSettings, Settings, TopicSettings,
 };
 pub use table::{KeySpec, SectionSpec};
 pub use template::template;

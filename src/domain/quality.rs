@@ -41,6 +41,8 @@ pub enum Reason {
     RequiredStale(u16),
     /// More features are missing than the bundle allows: nothing can be predicted.
     TooManyMissing,
+    /// No sensor of the unit is fresh, or nothing has come of it for too long: nothing can be predicted.
+    Silent,
     /// A model gave no finite number for this target: nothing can be predicted.
     NotComputable(u16),
     /// A sensor was never read; its features are missing.
@@ -82,6 +84,7 @@ impl Reason {
             Self::RequiredMissing(_)
             | Self::RequiredStale(_)
             | Self::TooManyMissing
+            | Self::Silent
             | Self::NotComputable(_) => Quality::Bad,
             _ => Quality::Uncertain,
         }
@@ -94,6 +97,7 @@ impl Reason {
             Self::RequiredMissing(_) => "required_missing",
             Self::RequiredStale(_) => "required_stale",
             Self::TooManyMissing => "too_many_missing",
+            Self::Silent => "silent",
             Self::NotComputable(_) => "not_computable",
             Self::Missing(_) => "missing",
             Self::Stale(_) => "stale",
@@ -119,7 +123,7 @@ impl Reason {
             | Self::OutsideTrainedRange(i) => ReasonSubject::Sensor(i),
             Self::Undefined(i) | Self::IncompleteHistory(i) => ReasonSubject::Feature(i),
             Self::NotComputable(i) | Self::Implausible(i) => ReasonSubject::Target(i),
-            Self::TooManyMissing => ReasonSubject::Unit,
+            Self::TooManyMissing | Self::Silent => ReasonSubject::Unit,
         }
     }
 }

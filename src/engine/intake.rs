@@ -112,6 +112,9 @@ impl Engine {
         if !self.readings.iter().any(|reading| reading.value.is_ok()) {
             return self.count_unusable();
         }
+        if !arrival.retained {
+            self.heard(now, arrival.is_frame, effects);
+        }
         let id = self.known_unit(now, arrival.unit, effects)?;
         let limit = now.wall.plus(self.settings.max_clock_skew);
         let assembler = &mut self.bundle.evaluator.assembler;
@@ -124,6 +127,9 @@ impl Engine {
         let newest = unit.state.event_time().filter(|time| *time <= now.wall && arrival.time != Some(event));
         let event = newest.map_or(event, |newest| event.max(newest));
         unit.last_heard = now.monotonic;
+        if !arrival.retained {
+            unit.last_live = now.monotonic;
+        }
         let mut applied = 0;
         for reading in &self.readings {
             let outcome = reading
@@ -200,6 +206,7 @@ impl Engine {
             // Policy says no prediction is due: the reading is safe in the state, the evaluation follows.
             unit.due = Some(earliest);
             effects.extend(arrival.token.map(Effect::Acknowledge));
+            self.watch(now, id, effects);
             return;
         }
         unit.waiting.extend(arrival.token);

@@ -61,20 +61,10 @@ impl Engine {
             .next_stale(&unit.state, now)
             .map(|after| now.monotonic.plus(after));
         self.reasons = reasons;
+        self.watch(now, id, effects);
+        let Some(unit) = self.units.get_mut(id) else { return };
         self.waiting = self.waiting.saturating_sub(unit.waiting.len());
         effects.extend(unit.waiting.drain(..).map(Effect::Acknowledge));
-    }
-
-    /// Looks whether a unit that went quiet can still be predicted, and says so when it cannot.
-    pub(super) fn check_stale(&mut self, now: Now, id: &UnitId, effects: &mut Vec<Effect>) {
-        let Some(unit) = self.units.get_mut(id) else { return };
-        let assembler = &mut self.bundle.evaluator.assembler;
-        unit.stale_at = assembler.next_stale(&unit.state, now).map(|after| now.monotonic.plus(after));
-        let Some(assembly) = assembler.assemble(&unit.state, now) else { return };
-        if assembly.quality == Quality::Bad {
-            let (reasons, time) = (assembly.reasons.to_vec(), assembly.time);
-            publish_state(&self.bundle, id, unit, Quality::Bad, &reasons, time, effects);
-        }
     }
 }
 
@@ -152,7 +142,7 @@ fn publish_targets(unit: &Unit, values: &[f64], effects: &mut Vec<Effect>) {
 }
 
 /// Publishes the unit's state if it differs from what was published last.
-fn publish_state(
+pub(super) fn publish_state(
     bundle: &Bundle,
     id: &UnitId,
     unit: &mut Unit,

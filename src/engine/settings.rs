@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::silence::SilenceLimits;
 use crate::domain::{AlarmId, PayloadKeys, TopicError, TopicTemplate, UnitId, ZoneSpec};
 
 /// Input and output topics, already checked.
@@ -132,6 +133,8 @@ pub struct EngineSettings {
     pub max_waiting: usize,
     /// Whether each target is published as a bare number too.
     pub target_topics: bool,
+    /// How long silence may last before it is an alarm.
+    pub silence: SilenceLimits,
     /// The daemon's own alarms stand below this topic.
     pub daemon_alarms: String,
 }
@@ -164,6 +167,7 @@ impl Default for EngineSettings {
             max_payload_bytes: 64 * 1024,
             max_waiting: 16,
             target_topics: true,
+            silence: SilenceLimits::default(),
             daemon_alarms: "cooltwin/main/alarms".to_owned(),
         }
     }

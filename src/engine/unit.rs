@@ -32,6 +32,8 @@ pub(super) struct Unit {
     /// Predictions published since the unit appeared.
     pub(super) seq: u64,
     pub(super) last_heard: Monotonic,
+    /// When something came last that the broker had not kept, or the unit appeared.
+    pub(super) last_live: Monotonic,
     pub(super) last_evaluated: Option<Monotonic>,
     /// When the unit is to be evaluated, if readings wait for that.
     pub(super) due: Option<Monotonic>,
@@ -41,6 +43,8 @@ pub(super) struct Unit {
     pub(super) waiting: Vec<Token>,
     /// When a required sensor turns stale, if nothing arrives until then.
     pub(super) stale_at: Option<Monotonic>,
+    /// When the unit is silent, if nothing arrives until then.
+    pub(super) silent_at: Option<Monotonic>,
     /// Quality and reasons of the last published state.
     pub(super) published: Option<(Quality, Vec<Reason>)>,
     /// Alarms of this unit that stand.
@@ -54,11 +58,13 @@ impl Unit {
             topics,
             seq: 0,
             last_heard: heard,
+            last_live: heard,
             last_evaluated: None,
             due: None,
             waiting_since: None,
             waiting: Vec::new(),
             stale_at: None,
+            silent_at: None,
             published: None,
             alarms: Alarms::default(),
         }

@@ -32,6 +32,10 @@ struct Config {
     max_waiting: Option<usize>,
     target_topics: Option<bool>,
     zone: Option<String>,
+    silence_ms: Option<u64>,
+    frame_silence_ms: Option<u64>,
+    reading_silence_ms: Option<u64>,
+    unit_silence_ms: Option<u64>,
     /// Ticks are run until this time.
     end_ms: Option<u64>,
 }
@@ -59,6 +63,8 @@ struct Line<'a> {
     waited: u64,
     #[serde(default)]
     flush: bool,
+    /// From here on messages can come, or cannot.
+    open: Option<bool>,
 }
 
 fn one() -> u8 {
@@ -95,6 +101,15 @@ fn settings(config: &Config) -> EngineSettings {
     }
     if let Some(value) = config.max_clock_skew_ms {
         settings.max_clock_skew = millis(value);
+    }
+    let silence = [
+        (config.silence_ms, &mut settings.silence.sources),
+        (config.frame_silence_ms, &mut settings.silence.frames),
+        (config.reading_silence_ms, &mut settings.silence.readings),
+        (config.unit_silence_ms, &mut settings.silence.units),
+    ];
+    for (value, limit) in silence {
+        *limit = value.map_or(*limit, millis);
     }
     settings.max_units = config.max_units.unwrap_or(settings.max_units);
     settings.max_payload_bytes = config.max_payload_bytes.unwrap_or(settings.max_payload_bytes);
@@ -173,6 +188,9 @@ impl Run {
             self.wall_at_zero = wall.as_micros() - (line.at * 1000) as i64;
         }
         let now = self.now(line.at);
+        if let Some(open) = line.open {
+            self.feed(now, if open { Input::Opened } else { Input::Closed });
+        }
         if line.flush {
             self.feed(now, Input::Flush);
         }
@@ -190,13 +208,16 @@ impl Run {
             counters.rejects.iter().map(|(reason, count)| format!("\"{reason}\":{count}")).collect();
         let units = self.engine.units();
         format!(
-            "{{\"counters\":{{\"messages\":{},\"readings\":{},\"predictions\":{},\"withheld\":{},\"evicted\":{},\"settled_early\":{},\"rejects\":{{{}}},\"units\":{{\"good\":{},\"uncertain\":{},\"bad\":{}}}}}}}\n",
+            "{{\"counters\":{{\"messages\":{},\"readings\":{},\"predictions\":{},\"withheld\":{},\"evicted\":{},\"settled_early\":{},\"alarms\":[{},{},{}],\"rejects\":{{{}}},\"units\":{{\"good\":{},\"uncertain\":{},\"bad\":{}}}}}}}\n",
             counters.messages,
             counters.readings,
             counters.predictions,
             counters.withheld,
             counters.evicted,
             counters.settled_early,
+            counters.alarms.raised,
+            counters.alarms.cleared,
+            counters.alarms.suppressed,
             rejects.join(","),
             units.good,
             units.uncertain,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::Settings;
 use super::problem::{Problem, SettingsErrors};
 use crate::domain::{PayloadKeys, TopicTemplate, ZoneSpec};
-use crate::engine::{EngineSettings, TopicTexts, Topics};
+use crate::engine::{EngineSettings, SilenceLimits, TopicTexts, Topics};
 use crate::folder::BUNDLE_PLACES;
 
 pub use broker::Broker;
@@ -180,6 +180,12 @@ impl Settings {
             max_payload_bytes: self.engine.max_payload_bytes,
             max_waiting: self.engine.max_waiting,
             target_topics: self.engine.target_topics,
+            silence: SilenceLimits {
+                sources: self.alarms.silence,
+                frames: self.alarms.frame_silence,
+                readings: self.alarms.reading_silence,
+                units: self.alarms.unit_silence,
+            },
             // Below the daemon's own topic, which is found out beside.
             daemon_alarms: String::new(),
         })

@@ -118,6 +118,18 @@ sections! {
         target_topics: bool = true;
     }
 
+    /// Alarms: silence calls for somebody to look. Silence counts while the broker is connected; "0s" turns one off.
+    [alarms] AlarmSettings {
+        /// Longest silence of all sources together. Also finds a broker that denies reading without saying so.
+        silence: Duration = s(300), from s(0) => s(7 * 24 * 3600);
+        /// Longest silence of frames, for sites where they must come.
+        frame_silence: Duration = s(0), from s(0) => s(7 * 24 * 3600);
+        /// Longest silence of single readings, for sites where they must come.
+        reading_silence: Duration = s(0), from s(0) => s(7 * 24 * 3600);
+        /// Longest silence of one unit. It is silent too when every sensor is older than its max_age.
+        unit_silence: Duration = s(300), from s(0) => s(7 * 24 * 3600);
+    }
+
     /// The models.
     [bundle] BundleSettings {
         /// Folder of the model bundle.

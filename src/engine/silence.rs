@@ -1,0 +1,182 @@
+//! Silence is an alarm: of a source from which nothing usable comes, and of a unit that gives nothing fresh.
+//!
+//! Silence counts only while messages can come ([`Input::Opened`](super::Input::Opened)): a broker that is away
+//! says nothing about the devices. It is looked for when it is due, so it is found within the expected interval
+//! and one tick.
+
+use std::time::Duration;
+
+use super::Engine;
+use super::outlet::publish_state;
+use crate::domain::{Alarm, AlarmId, Effect, Monotonic, Now, Quality, Reason, Severity, UnitId};
+
+/// When an alarm that was not raised because too many stood is tried again.
+const RETRY: Duration = Duration::from_mins(1);
+
+/// How long silence may last before it is an alarm; zero for never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SilenceLimits {
+    /// Of all sources together.
+    pub sources: Duration,
+    /// Of frames.
+    pub frames: Duration,
+    /// Of single readings.
+    pub readings: Duration,
+    /// Of one unit. It is silent too when every sensor is older than its `max_age`.
+    pub units: Duration,
+}
+
+impl Default for SilenceLimits {
+    fn default() -> Self {
+        let five = Duration::from_mins(5);
+        Self { sources: five, frames: Duration::ZERO, readings: Duration::ZERO, units: five }
+    }
+}
+
+/// When something usable came last, by source. What the broker had kept does not count: it may be old.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct LastHeard {
+    frame: Option<Monotonic>,
+    reading: Option<Monotonic>,
+}
+
+impl Engine {
+    /// Something usable came: what was silent no longer is.
+    pub(super) fn heard(&mut self, now: Now, is_frame: bool, effects: &mut Vec<Effect>) {
+        let (slot, id) = if is_frame {
+            (&mut self.last_heard.frame, AlarmId::FramesSilent)
+        } else {
+            (&mut self.last_heard.reading, AlarmId::ReadingsSilent)
+        };
+        *slot = Some(now.monotonic);
+        if !self.alarms.is_empty() {
+            self.clear(id, effects);
+            self.clear(AlarmId::SourceSilent, effects);
+        }
+    }
+
+    /// The sources that can be silent: alarm, longest silence, since when it lasts.
+    fn sources(&self) -> [(AlarmId, Duration, Option<Monotonic>); 3] {
+        let (limits, heard) = (&self.settings.silence, self.last_heard);
+        let since =
+            |heard: Option<Monotonic>| self.open_since.map(|open| heard.map_or(open, |at| at.max(open)));
+        [
+            (AlarmId::SourceSilent, limits.sources, since(heard.frame.max(heard.reading))),
+            (AlarmId::FramesSilent, limits.frames, since(heard.frame)),
+            (AlarmId::ReadingsSilent, limits.readings, since(heard.reading)),
+        ]
+    }
+
+    /// When the next source would have been silent for too long.
+    pub(super) fn source_deadline(&self) -> Option<Monotonic> {
+        self.sources()
+            .into_iter()
+            .filter(|(id, limit, _)| !limit.is_zero() && self.alarms.get(*id).is_none())
+            .filter_map(|(_, limit, since)| Some(since?.plus(limit)))
+            .min()
+    }
+
+    /// Raises the alarms of the sources that have been silent for too long.
+    pub(super) fn check_sources(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        for (id, limit, since) in self.sources() {
+            let is_silent = since.is_some_and(|since| since.plus(limit) <= now.monotonic);
+            if is_silent && !limit.is_zero() && self.alarms.get(id).is_none() {
+                let alarm = self.source_alarm(id, limit);
+                self.raise(now, &alarm, effects);
+            }
+        }
+    }
+
+    fn source_alarm(&self, id: AlarmId, limit: Duration) -> Alarm {
+        let topics = &self.settings.topics;
+        let (what, filters) = match id {
+            AlarmId::FramesSilent => ("frame", topics.frame.filter()),
+            AlarmId::ReadingsSilent => ("single reading", topics.reading.filter()),
+            _ => ("frame or reading", topics.filters().join(" or ")),
+        };
+        let text = format!(
+            "no usable {what} has come on {filters} for {}; the broker may be denying this client to read, which \
+             many brokers do without saying so",
+            span(limit)
+        );
+        let remedy = "look whether the devices and their gateway publish there, at the broker's access list for this \
+                      client, and at `drops` in the health document for what came and was refused";
+        let severity = if id == AlarmId::SourceSilent { Severity::Critical } else { Severity::Warning };
+        Alarm::new(id, severity, &text, remedy)
+    }
+
+    /// When a unit is to be looked at for silence: when its last sensor turns stale or nothing has come for
+    /// too long, but not before that time has passed since messages can come.
+    pub(super) fn silent_at(&self, now: Now, id: &UnitId) -> Option<Monotonic> {
+        let (limit, open) = (self.settings.silence.units, self.open_since?);
+        let unit = self.units.get(id).filter(|_| !limit.is_zero())?;
+        let (left, longest) = self.bundle.evaluator.assembler.all_stale(&unit.state, now);
+        let silent = now.monotonic.plus(left).min(unit.last_live.plus(limit));
+        Some(silent.max(open.plus(longest.min(limit))))
+    }
+
+    /// After an evaluation: clears the unit's alarm when it is silent no more, and says when to look again.
+    pub(super) fn watch(&mut self, now: Now, id: &UnitId, effects: &mut Vec<Effect>) {
+        let silent_at = self.silent_at(now, id);
+        let is_silent = silent_at.is_some_and(|at| at <= now.monotonic);
+        let Some(unit) = self.units.get_mut(id) else { return };
+        unit.silent_at = silent_at;
+        if !is_silent && !unit.alarms.is_empty() {
+            self.clear_of(id, AlarmId::UnitSilent, effects);
+        }
+    }
+
+    /// Messages can come again: silence of all units counts from here.
+    pub(super) fn watch_all(&mut self, now: Now) {
+        for unit in self.units.values_mut().filter(|unit| unit.alarms.is_empty()) {
+            unit.silent_at = Some(now.monotonic);
+        }
+    }
+
+    /// Looks whether a unit that went quiet can still be predicted, and says so when it cannot.
+    pub(super) fn check_quiet(&mut self, now: Now, id: &UnitId, effects: &mut Vec<Effect>) {
+        let silent_at = self.silent_at(now, id);
+        let is_silent = silent_at.is_some_and(|at| at <= now.monotonic);
+        let Some(unit) = self.units.get_mut(id) else { return };
+        let assembler = &mut self.bundle.evaluator.assembler;
+        unit.stale_at = assembler.next_stale(&unit.state, now).map(|after| now.monotonic.plus(after));
+        unit.silent_at = silent_at;
+        let Some(assembly) = assembler.assemble(&unit.state, now) else { return };
+        let (mut reasons, time) = (assembly.reasons.to_vec(), assembly.time);
+        let mut quality = assembly.quality;
+        if is_silent {
+            quality = Quality::Bad;
+            if !reasons.contains(&Reason::Silent) {
+                reasons.push(Reason::Silent);
+            }
+        }
+        if quality == Quality::Bad {
+            publish_state(&self.bundle, id, unit, quality, &reasons, time, effects);
+        }
+        if is_silent {
+            let stands = self.raise_of(now, id, unit_alarm(id, self.settings.silence.units), effects);
+            if let Some(unit) = self.units.get_mut(id) {
+                unit.silent_at = if stands { None } else { Some(now.monotonic.plus(RETRY)) };
+            }
+        }
+    }
+}
+
+fn unit_alarm(id: &UnitId, limit: Duration) -> Alarm {
+    let text = format!(
+        "unit {id} gives nothing fresh: nothing has come for {}, or every sensor is older than its max_age",
+        span(limit)
+    );
+    let remedy = "look at the unit's controller and gateway, and at the times in its payloads";
+    Alarm::new(AlarmId::UnitSilent, Severity::Critical, &text, remedy)
+}
+
+/// A time span in words, as settings are written.
+fn span(duration: Duration) -> String {
+    match duration.as_secs() {
+        0 => format!("{} ms", duration.as_millis()),
+        seconds if seconds % 3600 == 0 => format!("{} h", seconds / 3600),
+        seconds if seconds % 60 == 0 => format!("{} min", seconds / 60),
+        seconds => format!("{seconds} s"),
+    }
+}
