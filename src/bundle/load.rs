@@ -11,7 +11,7 @@ use super::seal::sha256_hex;
 use super::vector::Assembler;
 use super::{Bundle, BundleErrors, BundleFiles, LoadOptions, LoadTimes};
 use crate::domain::ModelIdentity;
-use crate::inference::{KernelKind, ModelSet, ModelSource, TargetSource};
+use crate::inference::{KernelKind, ModelSet, ModelSource, Rows, TargetSource};
 
 /// Hex digits of the bundle's hash that stand in every prediction.
 const IDENTITY_DIGITS: usize = 16;
@@ -110,7 +110,9 @@ fn load_models(
     if !problems.is_empty() {
         return Err(problems);
     }
-    ModelSet::load(&sources, targets, manifest.features.len(), kernel)
+    let scaled = manifest.targets.iter().any(|target| target.input_scaler.is_some());
+    let rows = if scaled { Rows::Own } else { Rows::Shared };
+    ModelSet::load(&sources, targets, manifest.features.len(), kernel, rows)
         .map_err(|errors| errors.0.iter().map(ToString::to_string).collect())
 }
 

@@ -39,4 +39,4 @@ pub use kernel::KernelKind;
 #[cfg(feature = "onnx")]
 pub use model::Model;
 #[cfg(feature = "onnx")]
-pub use set::{ModelSet, ModelSource, TargetSource};
+pub use set::{ModelSet, ModelSource, Rows, TargetSource};

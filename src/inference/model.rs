@@ -21,7 +21,12 @@ pub struct Model {
 }
 
 enum Engine {
-    Kernel { kernel: Arc<Kernel>, scratch: Scratch },
+    Kernel {
+        kernel: Box<Kernel>,
+        scratch: Scratch,
+        /// The operator, for errors.
+        place: String,
+    },
     Plan(Arc<TypedSimplePlan>),
 }
 
@@ -50,12 +55,40 @@ impl Model {
         n_features: usize,
         kernel: Option<KernelKind>,
     ) -> Result<Model, ModelError> {
+        let mut model = Model::undecided(name, bytes, n_features, kernel)?;
+        model.decide(|undecided| undecided.with(kernel))?;
+        Ok(model)
+    }
+
+    /// The same, but that the kernel of a model that is nothing but a tree ensemble waits for [`Model::decide`].
+    pub(super) fn undecided(
+        name: &str,
+        bytes: &[u8],
+        n_features: usize,
+        kernel: Option<KernelKind>,
+    ) -> Result<Model, ModelError> {
         let Loaded { runnable, info } = load(name, bytes, n_features, kernel)?;
         let engine = match runnable {
-            Runnable::Kernel(kernel) => Engine::Kernel { scratch: kernel.scratch(), kernel },
+            Runnable::Kernel(kernel, place) => Engine::Kernel { scratch: kernel.scratch(), kernel, place },
             Runnable::Plan(plan) => Engine::Plan(plan),
         };
         Ok(Model { info, engine })
+    }
+
+    /// Gives a model that is nothing but a tree ensemble the kernel that `choose` makes of its undecided one.
+    ///
+    /// # Errors
+    /// Why the ensemble has no such kernel.
+    pub(super) fn decide(
+        &mut self,
+        choose: impl FnOnce(&Kernel) -> Result<Kernel, String>,
+    ) -> Result<(), ModelError> {
+        let Engine::Kernel { kernel, scratch, place } = &mut self.engine else { return Ok(()) };
+        **kernel =
+            choose(kernel).map_err(|why| ModelError::refused(&self.info.name, std::mem::take(place), why))?;
+        *scratch = kernel.scratch();
+        self.info.ensembles = vec![kernel.info().clone()];
+        Ok(())
     }
 
     /// The name given at load.
@@ -93,7 +126,7 @@ impl Model {
         self.check_length("the feature row", self.info.features, row.len())?;
         self.check_length("the output row", self.info.outputs, out.len())?;
         match &mut self.engine {
-            Engine::Kernel { kernel, scratch } => {
+            Engine::Kernel { kernel, scratch, .. } => {
                 kernel.predict(row, self.info.features, out, scratch);
                 Ok(())
             }
@@ -112,7 +145,7 @@ impl Model {
         self.check_length("the feature matrix", n * features, rows.len())?;
         self.check_length("the output matrix", n * outputs, out.len())?;
         match &mut self.engine {
-            Engine::Kernel { kernel, scratch } => {
+            Engine::Kernel { kernel, scratch, .. } => {
                 kernel.predict(rows, features, out, scratch);
                 Ok(())
             }
@@ -133,9 +166,7 @@ impl Model {
 
     /// Forgets what is only needed to evaluate models together.
     pub(super) fn release_source(&mut self) {
-        if let Engine::Kernel { kernel, .. } = &mut self.engine
-            && let Some(kernel) = Arc::get_mut(kernel)
-        {
+        if let Engine::Kernel { kernel, .. } = &mut self.engine {
             kernel.release_source();
         }
     }

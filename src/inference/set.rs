@@ -25,6 +25,15 @@ pub struct TargetSource {
     pub column: usize,
 }
 
+/// Which rows the targets are predicted from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    /// One row serves all: [`ModelSet::predict`] and [`ModelSet::predict_batch`].
+    Shared,
+    /// Each target has its own, scaled for it, say: [`ModelSet::predict_target`].
+    Own,
+}
+
 /// All models of a bundle; one output column per target, in target order.
 #[derive(Debug)]
 pub struct ModelSet {
@@ -58,41 +67,14 @@ impl ModelSet {
     /// If there is no target, if models differ in their number of features, or if a target names a
     /// model or column that does not exist; all such errors together.
     pub fn with_targets(models: Vec<Model>, targets: Vec<TargetSource>) -> Result<ModelSet, ModelErrors> {
-        let mut errors = Vec::new();
-        let n_features = models.first().map_or(0, Model::n_features);
-        for model in models.iter().filter(|model| model.n_features() != n_features) {
-            let reason = format!("are {}, those of the first model {n_features}", model.n_features());
-            errors.push(ModelError::refused(model.name(), "features", reason));
-        }
-        if targets.is_empty() {
-            errors.push(ModelError::refused("set", "targets", "there are none; declare at least one"));
-        }
-        for (i, target) in targets.iter().enumerate() {
-            let place = format!("target {i}");
-            match models.get(target.model) {
-                None => {
-                    let reason = format!("names model {}, there are {}", target.model, models.len());
-                    errors.push(ModelError::refused("set", place, reason));
-                }
-                Some(model) if target.column >= model.n_outputs() => {
-                    let reason = format!("is column {}, the model has {}", target.column, model.n_outputs());
-                    errors.push(ModelError::refused(model.name(), place, reason));
-                }
-                Some(_) => {}
-            }
-        }
-        if !errors.is_empty() {
-            return Err(ModelErrors(errors));
-        }
-        let mut models = models;
+        check(&models, &targets)?;
         let kernels: Option<Vec<&Kernel>> = models.iter().map(Model::kernel).collect();
-        let joint = kernels.filter(|kernels| kernels.len() > 1).and_then(|kernels| Joint::new(&kernels));
-        models.iter_mut().for_each(Model::release_source);
-        let before = |model| models.iter().take(model).map(Model::n_outputs).sum();
-        let firsts = targets.iter().map(|target| before(target.model)).collect();
-        let n_outputs = before(models.len());
-        let buffer = vec![0.0; n_outputs * CHUNK_ROWS];
-        Ok(ModelSet { models, targets, firsts, n_features, n_outputs, joint, buffer })
+        let joint = kernels.filter(|kernels| kernels.len() > 1).and_then(|kernels| {
+            let kind = kernels.first()?.info().kernel;
+            let same = kernels.iter().all(|kernel| kernel.info().kernel == kind);
+            if same { Joint::new(&kernels, Some(kind)) } else { None }
+        });
+        Ok(ModelSet::of(models, targets, joint))
     }
 
     /// Loads all models, or none; their tree ensembles evaluated by `kernel`, or by the fastest.
@@ -104,16 +86,42 @@ impl ModelSet {
         targets: Vec<TargetSource>,
         n_features: usize,
         kernel: Option<KernelKind>,
+        rows: Rows,
     ) -> Result<ModelSet, ModelErrors> {
         let mut models = Vec::with_capacity(sources.len());
         let mut errors = Vec::new();
         for source in sources {
-            match Model::with_kernel(source.name, source.bytes, n_features, kernel) {
+            match Model::undecided(source.name, source.bytes, n_features, kernel) {
                 Ok(model) => models.push(model),
                 Err(error) => errors.push(error),
             }
         }
-        if errors.is_empty() { ModelSet::with_targets(models, targets) } else { Err(ModelErrors(errors)) }
+        if !errors.is_empty() {
+            return Err(ModelErrors(errors));
+        }
+        check(&models, &targets)?;
+        let kernels: Option<Vec<&Kernel>> = models.iter().map(Model::kernel).collect();
+        let joint = kernels
+            .filter(|kernels| kernels.len() > 1 && rows == Rows::Shared)
+            .and_then(|kernels| Joint::new(&kernels, kernel));
+        for (part, model) in models.iter_mut().enumerate() {
+            let decided = match &joint {
+                Some(joint) => model.decide(|undecided| undecided.behind(joint, part)),
+                None => model.decide(|undecided| undecided.with(kernel)),
+            };
+            errors.extend(decided.err());
+        }
+        if errors.is_empty() { Ok(ModelSet::of(models, targets, joint)) } else { Err(ModelErrors(errors)) }
+    }
+
+    fn of(mut models: Vec<Model>, targets: Vec<TargetSource>, joint: Option<Joint>) -> ModelSet {
+        models.iter_mut().for_each(Model::release_source);
+        let n_features = models.first().map_or(0, Model::n_features);
+        let before = |model| models.iter().take(model).map(Model::n_outputs).sum();
+        let firsts = targets.iter().map(|target| before(target.model)).collect();
+        let n_outputs = before(models.len());
+        let buffer = vec![0.0; n_outputs * CHUNK_ROWS];
+        ModelSet { models, targets, firsts, n_features, n_outputs, joint, buffer }
     }
 
     /// The models.
@@ -243,4 +251,32 @@ impl ModelSet {
         let model = self.models.iter().map(Model::name).collect::<Vec<_>>().join(", ");
         ModelError::Length { model, what, expected, found }
     }
+}
+
+/// There are targets, all models take the same number of features, and every target is an output of one.
+fn check(models: &[Model], targets: &[TargetSource]) -> Result<(), ModelErrors> {
+    let mut errors = Vec::new();
+    let n_features = models.first().map_or(0, Model::n_features);
+    for model in models.iter().filter(|model| model.n_features() != n_features) {
+        let reason = format!("are {}, those of the first model {n_features}", model.n_features());
+        errors.push(ModelError::refused(model.name(), "features", reason));
+    }
+    if targets.is_empty() {
+        errors.push(ModelError::refused("set", "targets", "there are none; declare at least one"));
+    }
+    for (i, target) in targets.iter().enumerate() {
+        let place = format!("target {i}");
+        match models.get(target.model) {
+            None => {
+                let reason = format!("names model {}, there are {}", target.model, models.len());
+                errors.push(ModelError::refused("set", place, reason));
+            }
+            Some(model) if target.column >= model.n_outputs() => {
+                let reason = format!("is column {}, the model has {}", target.column, model.n_outputs());
+                errors.push(ModelError::refused(model.name(), place, reason));
+            }
+            Some(_) => {}
+        }
+    }
+    if errors.is_empty() { Ok(()) } else { Err(ModelErrors(errors)) }
 }

@@ -228,20 +228,36 @@ fn models_that_are_trees_are_evaluated_together() {
     };
     let targets = [(1, 1), (0, 0), (1, 0)].map(|(model, column)| TargetSource { model, column });
     let set = |kernel| ModelSet::with_targets(models(kernel), targets.to_vec()).unwrap();
-    let (mut joint, mut apart) = (set(Some(KernelKind::Quickscorer)), set(Some(KernelKind::Walk)));
-    assert!(joint.is_joint() && !apart.is_joint());
+    let (mut joined, mut apart) = (set(Some(KernelKind::Quickscorer)), set(Some(KernelKind::Walk)));
+    assert!(joined.is_joint() && !apart.is_joint());
+    let files = [("a", a.bytes(2)), ("b", b.bytes(2))];
+    let sources = files.each_ref().map(|(name, bytes)| ModelSource { name, bytes });
+    let load = |kernel, rows| ModelSet::load(&sources, targets.to_vec(), 2, Some(kernel), rows).unwrap();
+    // Models that are evaluated together have no tables of their own, and say what evaluates them.
+    let mut joint = load(KernelKind::Quickscorer, Rows::Shared);
+    let kinds =
+        |set: &ModelSet| set.models().iter().map(|m| m.describe().ensembles[0].kernel).collect::<Vec<_>>();
+    assert!(joint.is_joint());
+    assert_eq!(kinds(&joint), [KernelKind::Quickscorer; 2]);
+    assert!(joint.models().iter().all(|model| model.describe().ensembles[0].table_bytes > 0));
+    assert!(!load(KernelKind::Quickscorer, Rows::Own).is_joint());
+    assert!(!load(KernelKind::Walk, Rows::Shared).is_joint());
     let values = [0.0, 1.0, f32::NAN, 0.5];
     // Around the rows that a set and a kernel take at once.
     for n in [1, 31, 32, 63, 64, 65, 130] {
         let rows: Vec<f32> = (0..n).flat_map(|i| [values[i % 4], values[i / 4 % 4]]).collect();
         let (mut found, mut wanted) = (vec![7.0; 3 * n], vec![9.0; 3 * n]);
-        joint.predict_batch(&rows, &mut found).unwrap();
         apart.predict_batch(&rows, &mut wanted).unwrap();
+        joined.predict_batch(&rows, &mut found).unwrap();
+        assert_eq!(found, wanted, "{n} rows");
+        joint.predict_batch(&rows, &mut found).unwrap();
         assert_eq!(found, wanted, "{n} rows");
         let mut single = [0.0; 3];
         for (row, wanted) in rows.chunks(2).zip(wanted.chunks(3)) {
             joint.predict(row, &mut single).unwrap();
             assert_eq!(single, wanted);
+            let each = [0, 1, 2].map(|target| joint.predict_target(target, row).unwrap());
+            assert_eq!(each, wanted);
         }
     }
     // By hand: a row with the odd missing value, and one without.
@@ -272,11 +288,11 @@ fn a_set_loads_as_a_whole_or_not_at_all() {
         ]
     };
     let targets = vec![TargetSource { model: 0, column: 0 }];
-    let errors = ModelSet::load(&sources(b"x", b""), targets.clone(), 2, None).unwrap_err();
+    let errors = ModelSet::load(&sources(b"x", b""), targets.clone(), 2, None, Rows::Shared).unwrap_err();
     assert_eq!(errors.0.len(), 2);
     let message = errors.to_string();
     assert!(message.contains("model `bad` is refused") && message.contains("model `worse` is refused"));
-    assert!(ModelSet::load(&sources(b"x", b"")[..1], targets, 2, None).is_ok());
+    assert!(ModelSet::load(&sources(b"x", b"")[..1], targets, 2, None, Rows::Shared).is_ok());
 }
 
 #[test]

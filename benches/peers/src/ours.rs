@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::{env, fs};
 
-use cooltwin::inference::{EnsembleInfo, KernelKind, Model, ModelSet, ModelSource, TargetSource};
+use cooltwin::inference::{EnsembleInfo, KernelKind, Model, ModelSet, ModelSource, Rows, TargetSource};
 
 use crate::Error;
 use crate::competitor::{Agreement, Competitor, Runner};
@@ -69,7 +69,7 @@ fn load_set(
     let sources: Vec<ModelSource<'_>> =
         files.iter().map(|(name, bytes)| ModelSource { name, bytes }).collect();
     let targets = (0..files.len()).map(|model| TargetSource { model, column: 0 }).collect();
-    Ok(ModelSet::load(&sources, targets, features, kernel)?)
+    Ok(ModelSet::load(&sources, targets, features, kernel, Rows::Shared)?)
 }
 
 struct One {

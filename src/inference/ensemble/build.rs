@@ -59,7 +59,7 @@ impl<T: Number> Attributes<'_, T> {
     fn find_trees(&self) -> Result<Vec<Run>, Problems> {
         let mut problems = Problems::default();
         let mut runs: Vec<Run> = Vec::new();
-        for (i, (tree_id, node_id)) in self.tree_ids.iter().zip(self.node_ids).enumerate() {
+        for (i, (tree_id, node_id)) in self.tree_ids.iter().zip(self.node_ids.iter()).enumerate() {
             match runs.last_mut() {
                 Some(run) if run.tree_id == *tree_id => run.ids.push((*node_id, i as u32)),
                 _ => runs.push(Run { tree_id: *tree_id, start: i, ids: vec![(*node_id, i as u32)] }),
@@ -103,8 +103,11 @@ impl<T: Number> Attributes<'_, T> {
         let mut problems = Problems::default();
         let mut nodes = Vec::with_capacity(modes.len());
         let missing = self.missing_true.iter().map(|flag| *flag == 1).chain(std::iter::repeat(false));
-        let branches =
-            self.feature_ids.iter().zip(self.values.iter()).zip(self.true_ids.iter().zip(self.false_ids));
+        let branches = self
+            .feature_ids
+            .iter()
+            .zip(self.values.iter())
+            .zip(self.true_ids.iter().zip(self.false_ids.iter()));
         let mut rest = modes.iter().zip(branches).zip(missing).enumerate();
         for run in runs {
             for (i, ((mode, ((feature, value), (true_id, false_id))), missing_true)) in

@@ -130,7 +130,7 @@ impl<T: Number> Attributes<'_, T> {
             };
             modes.push(mode);
         }
-        for (name, ids) in [("nodes_treeids", self.tree_ids), ("nodes_nodeids", self.node_ids)] {
+        for (name, ids) in [("nodes_treeids", &self.tree_ids), ("nodes_nodeids", &self.node_ids)] {
             for (i, id) in ids.iter().enumerate().filter(|(_, id)| **id < 0) {
                 problems.push(format!("{name}[{i}]"), format!("is {id}, must not be negative"));
             }

@@ -16,18 +16,18 @@ pub(crate) struct AttributesFive<'a, T: Clone = f32> {
     pub(crate) n_targets: Option<i64>,
     pub(crate) aggregate: i64,
     pub(crate) post_transform: i64,
-    pub(crate) roots: &'a [i64],
-    pub(crate) feature_ids: &'a [i64],
+    pub(crate) roots: Cow<'a, [i64]>,
+    pub(crate) feature_ids: Cow<'a, [i64]>,
     pub(crate) modes: Cow<'a, [u8]>,
     pub(crate) splits: Cow<'a, [T]>,
-    pub(crate) true_ids: &'a [i64],
-    pub(crate) true_leafs: &'a [i64],
-    pub(crate) false_ids: &'a [i64],
-    pub(crate) false_leafs: &'a [i64],
-    pub(crate) missing_true: &'a [i64],
+    pub(crate) true_ids: Cow<'a, [i64]>,
+    pub(crate) true_leafs: Cow<'a, [i64]>,
+    pub(crate) false_ids: Cow<'a, [i64]>,
+    pub(crate) false_leafs: Cow<'a, [i64]>,
+    pub(crate) missing_true: Cow<'a, [i64]>,
     /// The sets of the `BRANCH_MEMBER` nodes in their order, each but the last ended by a NaN.
     pub(crate) members: Cow<'a, [T]>,
-    pub(crate) leaf_targets: &'a [i64],
+    pub(crate) leaf_targets: Cow<'a, [i64]>,
     pub(crate) leaf_weights: Cow<'a, [T]>,
 }
 
@@ -37,17 +37,17 @@ impl<T: Clone> Default for AttributesFive<'_, T> {
             n_targets: None,
             aggregate: 1,
             post_transform: 0,
-            roots: &[],
-            feature_ids: &[],
+            roots: Cow::Borrowed(&[]),
+            feature_ids: Cow::Borrowed(&[]),
             modes: Cow::Borrowed(&[]),
             splits: Cow::Borrowed(&[]),
-            true_ids: &[],
-            true_leafs: &[],
-            false_ids: &[],
-            false_leafs: &[],
-            missing_true: &[],
+            true_ids: Cow::Borrowed(&[]),
+            true_leafs: Cow::Borrowed(&[]),
+            false_ids: Cow::Borrowed(&[]),
+            false_leafs: Cow::Borrowed(&[]),
+            missing_true: Cow::Borrowed(&[]),
             members: Cow::Borrowed(&[]),
-            leaf_targets: &[],
+            leaf_targets: Cow::Borrowed(&[]),
             leaf_weights: Cow::Borrowed(&[]),
         }
     }
@@ -226,17 +226,17 @@ impl<T: Number> AttributesFive<'_, T> {
     /// A tree that is a single leaf is written as a node whose children are both that leaf.
     fn root(&self, root: usize) -> u32 {
         let at = |list: &[i64]| list.get(root).copied().unwrap_or(0);
-        let leafs = at(self.true_leafs) == 1 && at(self.false_leafs) == 1;
-        if leafs && at(self.true_ids) == at(self.false_ids) {
-            return self.feature_ids.len() as u32 + at(self.true_ids) as u32;
+        let leafs = at(&self.true_leafs) == 1 && at(&self.false_leafs) == 1;
+        if leafs && at(&self.true_ids) == at(&self.false_ids) {
+            return self.feature_ids.len() as u32 + at(&self.true_ids) as u32;
         }
         root as u32
     }
 
     fn inner_nodes(&self, problems: &mut Problems) -> Vec<Node<T>> {
         let missing = self.missing_true.iter().copied().chain(std::iter::repeat(0));
-        let yes = self.true_ids.iter().zip(self.true_leafs);
-        let no = self.false_ids.iter().zip(self.false_leafs);
+        let yes = self.true_ids.iter().zip(self.true_leafs.iter());
+        let no = self.false_ids.iter().zip(self.false_leafs.iter());
         let tests = self.feature_ids.iter().zip(self.modes.iter()).zip(self.splits.iter());
         let mut sets = 0;
         let mut nodes = Vec::with_capacity(self.feature_ids.len() + self.leaf_targets.len());

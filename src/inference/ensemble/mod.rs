@@ -1,6 +1,8 @@
 //! A validated tree ensemble: what the tree operators of ai.onnx.ml mean once their parallel arrays
 //! have been checked and joined.
 
+use std::sync::Arc;
+
 mod attributes;
 mod build;
 mod check;
@@ -183,14 +185,14 @@ impl Ensemble {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum AnyEnsemble {
     /// Float inputs and thresholds: what the fast kernels take.
-    Single(Ensemble),
+    Single(Arc<Ensemble>),
     /// Double ones, from exporters asked for double inputs.
     Double(Ensemble<f64>),
 }
 
 impl From<Ensemble> for AnyEnsemble {
     fn from(ensemble: Ensemble) -> AnyEnsemble {
-        AnyEnsemble::Single(ensemble)
+        AnyEnsemble::Single(Arc::new(ensemble))
     }
 }
 

@@ -27,8 +27,8 @@ pub(crate) trait Number:
     /// The nearest value to `value`.
     fn from_f64(value: f64) -> Self;
 
-    /// A list of single-precision numbers in this precision, borrowed where it is the same.
-    fn list(values: &[f32]) -> Cow<'_, [Self]>;
+    /// A list of single-precision numbers in this precision, the list itself where it is the same.
+    fn list(values: Cow<'_, [f32]>) -> Cow<'_, [Self]>;
 
     fn is_nan(self) -> bool;
 
@@ -48,8 +48,8 @@ impl Number for f32 {
         value as f32
     }
 
-    fn list(values: &[f32]) -> Cow<'_, [f32]> {
-        values.into()
+    fn list(values: Cow<'_, [f32]>) -> Cow<'_, [f32]> {
+        values
     }
 
     fn is_nan(self) -> bool {
@@ -76,7 +76,7 @@ impl Number for f64 {
         value
     }
 
-    fn list(values: &[f32]) -> Cow<'_, [f64]> {
+    fn list(values: Cow<'_, [f32]>) -> Cow<'_, [f64]> {
         values.iter().map(|value| f64::from(*value)).collect()
     }
 

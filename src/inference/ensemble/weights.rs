@@ -64,7 +64,7 @@ impl<T: Number> Attributes<'_, T> {
         let place = |name: &str, i: usize| format!("{}[{i}]", self.kind.attribute(name));
         let mut by_id: Vec<&Run> = runs.iter().collect();
         by_id.sort_unstable_by_key(|run| run.tree_id);
-        let positions = self.target_tree_ids.iter().zip(self.target_node_ids);
+        let positions = self.target_tree_ids.iter().zip(self.target_node_ids.iter());
         let values = self.target_ids.iter().zip(self.target_weights.iter());
         let mut placed = Vec::with_capacity(self.target_weights.len());
         for (i, ((tree, node), (target, value))) in positions.zip(values).enumerate() {

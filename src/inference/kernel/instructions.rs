@@ -9,7 +9,7 @@ const SIZE: Size = Size { trees: 300, leaves: 31, depth: 8, features: 52, thresh
 
 /// Three models of one shape, as a unit cooler has.
 fn kernels(kind: KernelKind) -> Vec<Kernel> {
-    (1..=3).map(|seed| Kernel::new(large(SIZE, seed), Some(kind)).unwrap()).collect()
+    (1..=3).map(|seed| Kernel::undecided(large(SIZE, seed)).with(Some(kind)).unwrap()).collect()
 }
 
 fn rows(n: usize) -> Vec<f32> {
@@ -35,7 +35,7 @@ fn one_by_one(kind: KernelKind, n: usize, batch: usize) {
 /// The same with one ranking for the three.
 fn together(kind: KernelKind, n: usize, batch: usize) {
     let kernels = kernels(kind);
-    let mut joint = Joint::new(&kernels.iter().collect::<Vec<_>>()).unwrap();
+    let mut joint = Joint::new(&kernels.iter().collect::<Vec<_>>(), Some(kind)).unwrap();
     let mut sum = 0.0;
     let mut out = vec![0.0; 3 * batch];
     for rows in rows(n).chunks(batch * SIZE.features) {

@@ -110,9 +110,9 @@ fn compare(size: Size, n: usize, seed: u64) -> Vec<&'static str> {
         kernel.predict(&rows, size.features, &mut out, &mut kernel.scratch());
         out.into_iter().map(f32::to_bits).collect::<Vec<_>>()
     };
-    let wanted = outputs(&Kernel::new(ensemble.clone(), Some(KernelKind::Reference)).unwrap());
+    let wanted = outputs(&Kernel::undecided(ensemble.clone()).with(Some(KernelKind::Reference)).unwrap());
     let fitting = KernelKind::ALL.into_iter().filter_map(|kind| {
-        let kernel = Kernel::new(ensemble.clone(), Some(kind)).ok()?;
+        let kernel = Kernel::undecided(ensemble.clone()).with(Some(kind)).ok()?;
         assert!(outputs(&kernel) == wanted, "{kind} differs on {size:?}, seed {seed}");
         Some(kind.name())
     });
@@ -185,10 +185,10 @@ fn ensembles_together_give_what_each_gives_alone() {
     let all = rows(&shapes[0], 70, &mut random);
     let scored = KernelKind::ALL.into_iter().filter(|kind| kind.instructions().is_some());
     for kind in scored.filter(|kind| kind.unavailable().is_none()) {
-        let kernels = ensembles.each_ref().map(|e| Kernel::new(e.clone(), Some(kind)).unwrap());
+        let kernels = ensembles.each_ref().map(|e| Kernel::undecided(e.clone()).with(Some(kind)).unwrap());
         for together in 1..=kernels.len() {
             let kernels = &kernels[..together];
-            let mut joint = Joint::new(&kernels.iter().collect::<Vec<_>>()).unwrap();
+            let mut joint = Joint::new(&kernels.iter().collect::<Vec<_>>(), Some(kind)).unwrap();
             for n in [1, 3, 4, 5, 31, 32, 33, 70] {
                 let rows = &all[..n * width];
                 let mut wanted = vec![0.0; n * together];

@@ -69,20 +69,12 @@ pub(crate) struct Scratch {
 }
 
 impl Kernel {
-    /// The ensemble with the fastest kernel that fits it on this processor, or with the one that is asked for.
-    ///
-    /// # Errors
-    /// Why the kernel that is asked for cannot evaluate the ensemble.
-    pub(crate) fn new(
-        ensemble: impl Into<AnyEnsemble>,
-        forced: Option<KernelKind>,
-    ) -> Result<Kernel, String> {
+    /// The ensemble without tables of its own, to be given a fast kernel by [`Kernel::with`] or [`Joint::new`]. Until
+    /// then the reference evaluates it.
+    pub(crate) fn undecided(ensemble: impl Into<AnyEnsemble>) -> Kernel {
         match ensemble.into() {
-            AnyEnsemble::Single(ensemble) => Kernel::single(Arc::new(ensemble), forced),
-            AnyEnsemble::Double(ensemble) => match forced {
-                None | Some(KernelKind::Reference) => Ok(Kernel::of_double(ensemble)),
-                Some(kind) => Err(format!("kernel {kind} does not fit: the model adds in double precision")),
-            },
+            AnyEnsemble::Single(ensemble) => Kernel::reference(ensemble, String::new()),
+            AnyEnsemble::Double(ensemble) => Kernel::of_double(ensemble),
         }
     }
 
@@ -119,16 +111,43 @@ impl Kernel {
         }
     }
 
-    /// The same ensemble with another kernel.
+    fn reference(ensemble: Arc<Ensemble>, reason: String) -> Kernel {
+        let tables = Tables::Reference(Arc::clone(&ensemble), Finish::new(&ensemble));
+        Kernel {
+            info: describe(&ensemble, KernelKind::Reference, reason, tables.bytes()),
+            tables,
+            n_targets: ensemble.n_targets,
+            min_features: ensemble.min_features,
+            source: Some(ensemble),
+        }
+    }
+
+    /// The same ensemble with another kernel; `None` for the fastest that fits it on this processor.
     ///
     /// # Errors
-    /// As [`Kernel::new`].
-    pub(crate) fn with(&self, kind: KernelKind) -> Result<Kernel, String> {
-        match &self.source {
-            Some(source) => Kernel::single(Arc::clone(source), Some(kind)),
-            None if kind == KernelKind::Reference => Ok(self.clone()),
-            None => Err(format!("kernel {kind} does not fit: the model adds in double precision")),
+    /// Why that kernel cannot evaluate the ensemble.
+    pub(crate) fn with(&self, kind: Option<KernelKind>) -> Result<Kernel, String> {
+        match (&self.source, kind) {
+            (Some(source), kind) => Kernel::single(Arc::clone(source), kind),
+            (None, None | Some(KernelKind::Reference)) => Ok(self.clone()),
+            (None, Some(kind)) => {
+                Err(format!("kernel {kind} does not fit: the model adds in double precision"))
+            }
         }
+    }
+
+    /// The same ensemble when `joint` evaluates it as its part `part`: what is left is a kernel for the rows
+    /// that cannot be ranked.
+    ///
+    /// # Errors
+    /// As [`Kernel::with`].
+    pub(crate) fn behind(&self, joint: &Joint, part: usize) -> Result<Kernel, String> {
+        let left = if joint.quickscorer.leaves_rows() { KernelKind::Walk } else { KernelKind::Reference };
+        let mut kernel = self.with(Some(left))?;
+        kernel.info.kernel = joint.kind;
+        kernel.info.reason = few_leaves(kernel.info.max_leaves);
+        kernel.info.table_bytes = joint.quickscorer.part_bytes(part);
+        Ok(kernel)
     }
 
     /// Forgets what only [`Kernel::with`] and [`Joint::new`] need.
@@ -240,17 +259,14 @@ impl Tables {
 
 /// The fastest kernel that fits, with the reason.
 fn choose(ensemble: &Arc<Ensemble>) -> (KernelKind, Tables, String) {
-    let wanted = KernelKind::ALL.into_iter().rev().find(|kind| kind.unavailable().is_none());
-    let leaves = ensemble.leaves();
-    let not_scored = match wanted.filter(|kind| *kind != KernelKind::Quickscorer) {
-        Some(_) if ensemble.roots.len() * ensemble.max_leaves > MOST_UNEVEN * leaves => {
-            let average = leaves / ensemble.roots.len().max(1);
+    let not_scored = match vectorised() {
+        Some(_) if uneven(ensemble) => {
+            let average = ensemble.leaves() / ensemble.roots.len().max(1);
             format!("the largest tree has {} leaves, the average {average}", ensemble.max_leaves)
         }
         Some(kind) => match Tables::new(ensemble, kind) {
             Ok(tables) => {
-                let reason = format!("at most {} leaves a tree", ensemble.max_leaves);
-                return (kind, tables, reason);
+                return (kind, tables, few_leaves(ensemble.max_leaves));
             }
             Err(why) => why,
         },
@@ -263,6 +279,22 @@ fn choose(ensemble: &Arc<Ensemble>) -> (KernelKind, Tables, String) {
             (KernelKind::Reference, tables, why)
         }
     }
+}
+
+/// The quickscorer of the widest vectors that this processor has.
+fn vectorised() -> Option<KernelKind> {
+    let best = KernelKind::ALL.into_iter().rev().find(|kind| kind.unavailable().is_none());
+    best.filter(|kind| *kind != KernelKind::Quickscorer)
+}
+
+/// Whether one tree is so much larger than the others that the quickscorer would ask mostly empty questions.
+fn uneven(ensemble: &Ensemble) -> bool {
+    ensemble.roots.len() * ensemble.max_leaves > MOST_UNEVEN * ensemble.leaves()
+}
+
+/// Why an ensemble is evaluated by the quickscorer.
+fn few_leaves(max_leaves: usize) -> String {
+    format!("at most {max_leaves} leaves a tree")
 }
 
 fn describe<T>(
@@ -288,24 +320,24 @@ fn describe<T>(
 /// Several ensembles that read the same rows, evaluated together: the rows are ranked once.
 #[derive(Debug)]
 pub(crate) struct Joint {
+    kind: KernelKind,
     quickscorer: Quickscorer,
     scratch: QuickscorerScratch,
 }
 
 impl Joint {
-    /// The kernels together, if all of them are quickscorers of the same instructions, and their
-    /// thresholds together fit one.
-    pub(crate) fn new(kernels: &[&Kernel]) -> Option<Joint> {
-        let instructions = kernels.first()?.info.kernel.instructions()?;
-        let mut ensembles = Vec::with_capacity(kernels.len());
-        for kernel in kernels {
-            if kernel.info.kernel.instructions() != Some(instructions) {
-                return None;
-            }
-            ensembles.push(kernel.source.as_deref()?);
-        }
+    /// The ensembles of all kernels together, evaluated by `forced` or by what is fastest; `None` if that is no
+    /// quickscorer, or their thresholds together do not fit one.
+    pub(crate) fn new(kernels: &[&Kernel], forced: Option<KernelKind>) -> Option<Joint> {
+        let kind = forced.or_else(vectorised).filter(|kind| kind.unavailable().is_none())?;
+        let instructions = kind.instructions()?;
+        let ensembles: Option<Vec<&Ensemble>> =
+            kernels.iter().map(|kernel| kernel.source.as_deref()).collect();
+        let ensembles = ensembles.filter(|ensembles| {
+            !ensembles.is_empty() && (forced.is_some() || !ensembles.iter().any(|ensemble| uneven(ensemble)))
+        })?;
         let quickscorer = Quickscorer::new(&ensembles, instructions).ok()?;
-        Some(Joint { scratch: quickscorer.scratch(), quickscorer })
+        Some(Joint { kind, scratch: quickscorer.scratch(), quickscorer })
     }
 
     /// Predicts rows of `width` features; `out` has the outputs of all ensembles for each row. Rows that

@@ -11,7 +11,7 @@ fn build(arrays: &Arrays) -> Ensemble {
 /// Every kernel that this processor has and that fits the ensemble, the reference first.
 fn kernels(ensemble: &Ensemble) -> Vec<Kernel> {
     let all = KernelKind::ALL.into_iter().filter(|kind| kind.unavailable().is_none());
-    all.filter_map(|kind| Kernel::new(ensemble.clone(), Some(kind)).ok()).collect()
+    all.filter_map(|kind| Kernel::undecided(ensemble.clone()).with(Some(kind)).ok()).collect()
 }
 
 /// The outputs of rows of `width` features.
@@ -96,7 +96,7 @@ fn missing_values_go_where_each_node_sends_them() {
 
 /// The kernel an ensemble gets, with the reason.
 fn chosen(ensemble: Ensemble) -> (KernelKind, String) {
-    let kernel = Kernel::new(ensemble, None).unwrap();
+    let kernel = Kernel::undecided(ensemble).with(None).unwrap();
     (kernel.info().kernel, kernel.info().reason.clone())
 }
 
@@ -162,7 +162,7 @@ fn large_trees_are_walked() {
     if has_instructions() {
         assert!(chosen(with(64)).0.instructions().is_some());
     }
-    let error = Kernel::new(with(65), Some(KernelKind::Quickscorer)).unwrap_err();
+    let error = Kernel::undecided(with(65)).with(Some(KernelKind::Quickscorer)).unwrap_err();
     assert_eq!(error, "kernel quickscorer does not fit: a tree has 65 leaves, at most 64 fit");
     // The largest that fits, and every leaf of it.
     let ensemble = with(64);
@@ -192,7 +192,8 @@ fn one_large_tree_among_many_small_ones_is_walked() {
 #[test]
 fn a_kernel_the_processor_lacks_is_refused() {
     let missing = KernelKind::ALL.into_iter().find(|kind| kind.unavailable().is_some()).unwrap();
-    let error = Kernel::new(build(&Arrays::new(1, "SUM", &[], &[leaf(1.0)])), Some(missing)).unwrap_err();
+    let error =
+        Kernel::undecided(build(&Arrays::new(1, "SUM", &[], &[leaf(1.0)]))).with(Some(missing)).unwrap_err();
     assert!(error.starts_with(&format!("kernel {missing} does not fit: the processor has no")), "{error}");
 }
 
@@ -247,8 +248,9 @@ fn several_ensembles_share_the_ranks_of_a_row() {
     let one = build(&Arrays::new(1, "SUM", &[], &[tree(0, false, 1.0, 2.0), tree(1, false, 10.0, 20.0)]));
     let two = build(&Arrays::new(1, "MAX", &[], &[tree(0, false, 3.0, 4.0), tree(1, true, 5.0, 1.0)]));
     let three = build(&Arrays::new(2, "SUM", &[7.0, 8.0], &[Tree::Leaf(vec![(0, 0.0), (1, 1.0)])]));
-    let kernels = [one, two, three].map(|e| Kernel::new(e, Some(KernelKind::Quickscorer)).unwrap());
-    let mut joint = Joint::new(&kernels.each_ref()).unwrap();
+    let kernels =
+        [one, two, three].map(|e| Kernel::undecided(e).with(Some(KernelKind::Quickscorer)).unwrap());
+    let mut joint = Joint::new(&kernels.each_ref(), Some(KernelKind::Quickscorer)).unwrap();
     let rows = [0.0, 0.0, 1.0, 1.0, 1.0, f32::NAN, f32::NAN, 1.0, 0.0, 1.0];
     let mut out = [0.0; 20];
     let mut left = Vec::new();
@@ -286,7 +288,7 @@ fn a_shared_node_takes_the_reference_walk() {
     arrays.weights = vec![10.0, 20.0];
     let ensemble = build(&arrays);
     assert!(ensemble.shared);
-    let kernel = Kernel::new(ensemble, None).unwrap();
+    let kernel = Kernel::undecided(ensemble).with(None).unwrap();
     assert_eq!(kernel.info().kernel, KernelKind::Reference);
     assert_eq!(kernel.info().reason, "some node has two parents");
     let answers = predict(&kernel, &[0.0, 1.0, 1.5, 2.0, 3.0, f32::NAN], 1);
@@ -310,7 +312,7 @@ fn shared_nodes_are_not_copied_into_tables() {
     let ensemble = build(&arrays);
     assert!(ensemble.shared);
     for kind in [KernelKind::Quickscorer, KernelKind::Walk] {
-        let error = Kernel::new(ensemble.clone(), Some(kind)).unwrap_err();
+        let error = Kernel::undecided(ensemble.clone()).with(Some(kind)).unwrap_err();
         assert_eq!(error, format!("kernel {kind} does not fit: some node has two parents"));
     }
     assert_eq!(chosen(ensemble).0, KernelKind::Reference);

@@ -1,4 +1,5 @@
-//! The attributes of the tree operators, read from the protobuf and type-checked.
+//! The attributes of the tree operators, read from the protobuf and type-checked. Lists are where
+//! [`lists::put_aside`] has put them.
 
 use std::borrow::Cow;
 
@@ -8,6 +9,7 @@ use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto};
 
 use super::super::ensemble::{Attributes, AttributesFive, Kind, Number};
 use super::super::error::Problems;
+use super::lists;
 
 /// Whether thresholds, weights or base values are given in double precision.
 pub(super) fn holds_doubles(node: &NodeProto) -> bool {
@@ -77,7 +79,7 @@ impl<'a, T: Number> Attributes<'a, T> {
             ("nodes_treeids", _) => self.tree_ids = ints(attribute)?,
             ("nodes_nodeids", _) => self.node_ids = ints(attribute)?,
             ("nodes_featureids", _) => self.feature_ids = ints(attribute)?,
-            ("nodes_modes", _) => self.modes = strings(attribute)?.iter().map(Vec::as_slice).collect(),
+            ("nodes_modes", _) => self.modes = strings(attribute)?,
             ("nodes_values", _) => self.values = floats(attribute)?,
             ("nodes_truenodeids", _) => self.true_ids = ints(attribute)?,
             ("nodes_falsenodeids", _) => self.false_ids = ints(attribute)?,
@@ -148,16 +150,19 @@ fn int(attribute: &AttributeProto) -> Result<i64, String> {
     expect(attribute, AttributeType::Int).map(|()| attribute.i)
 }
 
-fn ints(attribute: &AttributeProto) -> Result<&[i64], String> {
-    expect(attribute, AttributeType::Ints).map(|()| attribute.ints.as_slice())
+fn ints(attribute: &AttributeProto) -> Result<Cow<'static, [i64]>, String> {
+    expect(attribute, AttributeType::Ints)?;
+    lists::ints(attribute).map(Cow::Owned)
 }
 
-fn floats<T: Number>(attribute: &AttributeProto) -> Result<Cow<'_, [T]>, String> {
-    expect(attribute, AttributeType::Floats).map(|()| T::list(&attribute.floats))
+fn floats<T: Number>(attribute: &AttributeProto) -> Result<Cow<'static, [T]>, String> {
+    expect(attribute, AttributeType::Floats)?;
+    lists::floats(attribute).map(|values| T::list(values.into()))
 }
 
-fn strings(attribute: &AttributeProto) -> Result<&[Vec<u8>], String> {
-    expect(attribute, AttributeType::Strings).map(|()| attribute.strings.as_slice())
+fn strings(attribute: &AttributeProto) -> Result<Vec<&[u8]>, String> {
+    expect(attribute, AttributeType::Strings)?;
+    lists::strings(attribute)
 }
 
 fn string(attribute: &AttributeProto) -> Result<Cow<'_, str>, String> {
@@ -188,7 +193,7 @@ fn tensor<T: Number>(attribute: &AttributeProto) -> Result<Cow<'_, [T]>, String>
     match DataType::try_from(tensor.data_type) {
         Ok(DataType::Float) => {
             let values = elements(&tensor.float_data, &tensor.raw_data, f32::from_le_bytes)?;
-            Ok(T::list(&values).into_owned().into())
+            Ok(T::list(values.into()))
         }
         Ok(DataType::Double) => {
             let values = elements(&tensor.double_data, &tensor.raw_data, f64::from_le_bytes)?;

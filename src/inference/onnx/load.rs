@@ -22,7 +22,7 @@ use super::super::kernel::{Kernel, KernelKind};
 use super::super::limits::{MAX_FEATURES, MAX_MODEL_BYTES, MAX_OUTPUTS, MAX_ROW_ELEMENTS};
 use super::operators::framework;
 use super::trees::{self, TreeEnsemble};
-use super::{guard, prescan};
+use super::{guard, lists, prescan};
 
 /// A model ready to run.
 pub(in super::super) struct Loaded {
@@ -32,14 +32,15 @@ pub(in super::super) struct Loaded {
 
 /// How it runs.
 pub(in super::super) enum Runnable {
-    /// The graph is one tree ensemble: its kernel, without the plan around it.
-    Kernel(Arc<Kernel>),
+    /// The graph is one tree ensemble, without the plan around it: its kernel, still undecided, and the place
+    /// that stands in errors.
+    Kernel(Box<Kernel>, String),
     /// Anything else.
     Plan(Arc<TypedSimplePlan>),
 }
 
-/// Loads a model of `n_features` inputs, its trees evaluated by the fastest kernel or the one asked for.
-/// `name` stands in errors.
+/// Loads a model of `n_features` inputs. The trees in a plan are evaluated by `kernel` or the fastest; that of a lone
+/// ensemble is left to the caller, who may want to evaluate several models together. `name` stands in errors.
 pub(in super::super) fn load(
     name: &str,
     bytes: &[u8],
@@ -79,7 +80,7 @@ fn load_guarded(
 ) -> Result<Loaded, ModelError> {
     let refuse = |error: TractError| refusal(name, &error);
     let onnx = framework();
-    let mut proto = ModelProto::decode(bytes)
+    let mut proto = ModelProto::decode(lists::put_aside(bytes).as_slice())
         .map_err(|e| ModelError::refused(name, "", format!("cannot be decoded: {e:#}")))?;
     let operators: Vec<String> =
         proto.graph.iter().flat_map(|graph| &graph.node).map(|node| node.op_type.clone()).collect();
@@ -91,18 +92,24 @@ fn load_guarded(
     model.set_input_fact(0, fact.into()).map_err(refuse)?;
     let mut typed = model.into_typed().map_err(refuse)?;
     output_as_float(&mut typed, &rows).map_err(refuse)?;
-    if let Some(kind) = kernel {
-        trees::use_kernel(&mut typed, kind)
-            .map_err(|problems| ModelError::Refused { model: name.to_owned(), problems })?;
-    }
     check_sizes(&typed, &rows).map_err(|p| ModelError::Refused { model: name.to_owned(), problems: p })?;
     let outputs =
         output_columns(&typed, &rows).map_err(|reason| ModelError::refused(name, "graph outputs", reason))?;
+    let mut typed = typed.into_optimized().map_err(refuse)?;
+    let lone = lone_ensemble(&typed, &rows, n_features, outputs);
+    let lone = lone.map(|op| (Arc::clone(&op.kernel), op.place.clone()));
+    if lone.is_none() {
+        trees::decide(&mut typed, kernel)
+            .map_err(|problems| ModelError::Refused { model: name.to_owned(), problems })?;
+    }
     let ensembles = typed.nodes().iter().filter_map(|n| n.op_as::<TreeEnsemble>());
     let ensembles: Vec<EnsembleInfo> = ensembles.map(|op| op.kernel.info().clone()).collect();
-    let typed = typed.into_optimized().map_err(refuse)?;
-    let (runnable, path) = match lone_ensemble(&typed, &rows, n_features, outputs) {
-        Some(kernel) => (Runnable::Kernel(kernel), Path::Kernel),
+    let (runnable, path) = match lone {
+        Some((kernel, place)) => {
+            // The graph was the other owner.
+            drop(typed);
+            (Runnable::Kernel(Box::new(Arc::unwrap_or_clone(kernel)), place), Path::Kernel)
+        }
         None => (Runnable::Plan(TypedSimplePlan::new(typed).map_err(refuse)?), Path::Plan),
     };
     Ok(Loaded { runnable, info: describe(name, &proto, operators, n_features, outputs, ensembles, path) })
@@ -225,15 +232,15 @@ fn output_columns(model: &TypedModel, rows: &Symbol) -> Result<usize, String> {
     }
 }
 
-/// The kernel, if the graph is nothing but a tree ensemble on the input: what stands around it only arranges the same
+/// The ensemble, if the graph is nothing but that on the input: what stands around it only arranges the same
 /// values in another shape, or widens and narrows them as the kernel does by itself, from the rows' single precision
 /// to its own and back.
-fn lone_ensemble(
-    model: &TypedModel,
+fn lone_ensemble<'a>(
+    model: &'a TypedModel,
     rows: &Symbol,
     n_features: usize,
     outputs: usize,
-) -> Option<Arc<Kernel>> {
+) -> Option<&'a TreeEnsemble> {
     let &[input] = model.input_outlets().ok()? else { return None };
     let &[output] = model.output_outlets().ok()? else { return None };
     let node = behind_passages(model, output)?;
@@ -241,7 +248,7 @@ fn lone_ensemble(
     let &[from] = node.inputs.as_slice() else { return None };
     let matrix = model.outlet_fact(from).ok()?.shape.as_ref() == [rows.to_dim(), n_features.to_dim()];
     let first = behind_passages(model, from)?;
-    (matrix && first.id == input.node && op.kernel.n_targets() == outputs).then(|| Arc::clone(&op.kernel))
+    (matrix && first.id == input.node && op.kernel.n_targets() == outputs).then_some(op)
 }
 
 /// The node that makes the values of `outlet`, behind operators that leave them and their order as they are.

@@ -4,6 +4,7 @@ mod arguments;
 mod attributes;
 mod guard;
 mod inputs;
+mod lists;
 mod load;
 mod operators;
 mod outputs;
@@ -12,5 +13,6 @@ mod prescan;
 mod tests;
 mod trees;
 mod vocabulary;
+mod wire;
 
 pub(super) use load::{Loaded, Runnable, load, panic_text};

@@ -2,6 +2,7 @@
 //! the file may spend two, so a hostile file is counted first and decoded only if it is small.
 
 use super::super::limits::{MAX_FIELDS, MAX_MESSAGES};
+use super::wire::{self, Value};
 
 /// The messages of onnx.proto that a regressor is made of.
 #[derive(Clone, Copy)]
@@ -75,13 +76,13 @@ pub(super) fn prescan(bytes: &[u8]) -> Result<(), String> {
     let mut open = vec![(bytes, Message::Model)];
     while let Some((mut rest, kind)) = open.pop() {
         while !rest.is_empty() {
-            let Some((tag, body, next)) = field(rest) else {
+            let Some((tag, value, next)) = wire::field(rest) else {
                 return Err(
                     "the bytes are no protobuf message; the file is damaged or no ONNX file".to_owned()
                 );
             };
             rest = next;
-            let Some(body) = body else { continue };
+            let Value::Bytes(body) = value else { continue };
             fields += 1;
             let inner = match kind.content(tag) {
                 Content::Message(inner) => Some(inner),
@@ -103,45 +104,4 @@ pub(super) fn prescan(bytes: &[u8]) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// A field: its tag, its bytes if it is length-delimited, and what follows.
-type Field<'a> = (u64, Option<&'a [u8]>, &'a [u8]);
-
-/// The next field.
-#[inline]
-fn field(bytes: &[u8]) -> Option<Field<'_>> {
-    let (key, rest) = varint(bytes)?;
-    let tag = key >> 3;
-    match key & 7 {
-        0 => varint(rest).map(|(_, rest)| (tag, None, rest)),
-        1 => rest.get(8..).map(|rest| (tag, None, rest)),
-        2 => {
-            let (len, rest) = varint(rest)?;
-            let (body, rest) = rest.split_at_checked(usize::try_from(len).ok()?)?;
-            Some((tag, Some(body), rest))
-        }
-        5 => rest.get(4..).map(|rest| (tag, None, rest)),
-        // Groups were removed from protobuf before ONNX began.
-        _ => None,
-    }
-}
-
-/// A variable-length integer of at most ten bytes.
-#[inline]
-fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    // Nearly all of them have one byte.
-    if let [byte, rest @ ..] = bytes
-        && *byte < 0x80
-    {
-        return Some((u64::from(*byte), rest));
-    }
-    let mut value = 0_u64;
-    for (i, byte) in bytes.iter().take(10).enumerate() {
-        value |= u64::from(byte & 0x7f) << (7 * i).min(63);
-        if byte & 0x80 == 0 {
-            return bytes.get(i + 1..).map(|rest| (value, rest));
-        }
-    }
-    None
 }

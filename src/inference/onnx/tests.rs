@@ -13,10 +13,13 @@ use tract_onnx::pb::{
     StringStringEntryProto, TrainingInfoProto, ValueInfoProto,
 };
 
+use prost::Message;
+
 use super::super::Model;
 use super::super::ensemble::{Attributes, Kind};
 use super::super::limits::{MAX_MESSAGES, MAX_MODEL_BYTES};
 use super::super::testing::*;
+use super::lists;
 
 fn stump() -> Arrays {
     Arrays::new(1, "SUM", &[], &[branch("BRANCH_LEQ", 1, 0.5, leaf(1.0), leaf(2.0))])
@@ -395,6 +398,12 @@ proptest! {
     }
 }
 
+/// The node as the loader hands it on.
+fn put_aside(node: NodeProto) -> NodeProto {
+    let bytes = lists::put_aside(&bytes(&model(2, vec![], vec![node])));
+    ModelProto::decode(bytes.as_slice()).unwrap().graph.unwrap().node.remove(0)
+}
+
 #[test]
 fn attributes_are_type_checked() {
     let node = |extra| {
@@ -403,7 +412,9 @@ fn attributes_are_type_checked() {
         node
     };
     let message = |extra| {
-        Attributes::<f32>::read(&node(extra), Kind::Regressor).expect_err("must be refused").to_string()
+        Attributes::<f32>::read(&put_aside(node(extra)), Kind::Regressor)
+            .expect_err("must be refused")
+            .to_string()
     };
     assert!(message(int("base_values", 1)).contains("base_values: has type INT where FLOATS is expected"));
     assert!(message(string("colour", "red")).contains("colour: is not an attribute"));
@@ -427,17 +438,13 @@ fn float_tensors_stand_for_arrays() {
     raw.raw_data = [1.0_f32, 2.0].iter().flat_map(|v| v.to_le_bytes()).collect();
     node.attribute.push(tensor_attribute("nodes_values_as_tensor", tensor("", &[3], &[0.5, 0.0, 0.0])));
     node.attribute.push(tensor_attribute("target_weights_as_tensor", raw.clone()));
-    assert_eq!(
-        Attributes::<f32>::read(&node, Kind::Regressor).unwrap().build().unwrap(),
-        stump().build().unwrap()
-    );
+    let read = |node: &NodeProto| {
+        let node = put_aside(node.clone());
+        Attributes::<f32>::read(&node, Kind::Regressor).and_then(|attributes| attributes.build())
+    };
+    assert_eq!(read(&node).unwrap(), stump().build().unwrap());
     node.attribute.pop();
     raw.raw_data.pop();
     node.attribute.push(tensor_attribute("target_weights_as_tensor", raw));
-    assert!(
-        Attributes::<f32>::read(&node, Kind::Regressor)
-            .unwrap_err()
-            .to_string()
-            .contains("raw_data has 7 bytes")
-    );
+    assert!(read(&node).unwrap_err().to_string().contains("raw_data has 7 bytes"));
 }

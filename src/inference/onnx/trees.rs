@@ -52,11 +52,11 @@ pub(super) fn read(node: &NodeProto, name: &str) -> Result<AnyEnsemble, Problems
     }
 }
 
-/// Gives all ensembles of the graph another kernel.
+/// Gives all ensembles of the graph their kernel: `kind`, or the fastest.
 ///
 /// # Errors
 /// Which of them cannot be evaluated by it, and why.
-pub(super) fn use_kernel(model: &mut TypedModel, kind: KernelKind) -> Result<(), Problems> {
+pub(super) fn decide(model: &mut TypedModel, kind: Option<KernelKind>) -> Result<(), Problems> {
     let mut problems = Problems::default();
     for node in model.nodes_mut() {
         if let Some(op) = node.op_as_mut::<TreeEnsemble>() {
@@ -101,15 +101,14 @@ impl Source {
     fn for_input(&self, input: DatumType) -> TractResult<TreeEnsemble> {
         let double = input == f64::datum_type();
         let kernel = match (&*self.ensemble, double) {
-            (AnyEnsemble::Single(ensemble), true) => Kernel::new(ensemble.widen(), None),
+            (AnyEnsemble::Single(ensemble), true) => Kernel::undecided(ensemble.widen()),
             (AnyEnsemble::Double(_), false) => {
                 let reason = "thresholds, weights or base values are DOUBLE, the input is not; export the model \
                               with one type for all";
                 return Err(refusal(&self.place, reason));
             }
-            (ensemble, _) => Kernel::new(ensemble.clone(), None),
-        }
-        .map_err(TractError::msg)?;
+            (ensemble, _) => Kernel::undecided(ensemble.clone()),
+        };
         Ok(TreeEnsemble {
             name: self.name,
             kernel: Arc::new(kernel),
@@ -160,7 +159,7 @@ pub(super) struct TreeEnsemble {
     name: &'static str,
     pub(super) kernel: Arc<Kernel>,
     output: DatumType,
-    place: String,
+    pub(super) place: String,
 }
 
 // tract compares operators to merge equal nodes. Two ensembles are equal if they are the same one;

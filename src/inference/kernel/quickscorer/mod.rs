@@ -160,6 +160,11 @@ impl Quickscorer {
         self.ranking.bytes() + parts
     }
 
+    /// Bytes of the tables of one ensemble.
+    pub(crate) fn part_bytes(&self, at: usize) -> usize {
+        with_parts!(&self.backend, parts => parts.ensembles.get(at).map_or(0, Part::bytes))
+    }
+
     /// Predicts rows of `width` features; `out` has the outputs of all ensembles for each row. Rows with a
     /// missing value that cannot be ranked are handed to `otherwise`, with their part of `out`.
     pub(crate) fn predict(

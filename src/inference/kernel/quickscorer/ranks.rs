@@ -10,8 +10,6 @@
 //! key                      0      1      2      3          x <= 19.5 is 2 <= 1: no; x <= 24.3 is 2 <= 3: yes
 //! ```
 
-use std::collections::BTreeMap;
-
 use super::super::condition::Condition;
 use super::lanes::{Block, Lanes, Ranks};
 
@@ -104,43 +102,64 @@ impl Ranking {
 /// All thresholds that are to be ranked.
 #[derive(Debug, Default)]
 pub(super) struct Thresholds {
-    /// By feature: its thresholds in order, what NaN does, its first slot.
-    features: BTreeMap<u32, (Vec<f32>, Missing, usize)>,
+    /// By feature.
+    features: Vec<Feature>,
+}
+
+/// What is tested of one feature.
+#[derive(Debug, Default)]
+struct Feature {
+    /// In order; none if the feature is not tested.
+    thresholds: Vec<f32>,
+    missing: Option<Missing>,
+    /// Its first slot.
+    first: usize,
+}
+
+impl Feature {
+    fn slots(&self) -> usize {
+        self.thresholds.len().div_ceil(MAX_THRESHOLDS)
+    }
 }
 
 impl Thresholds {
     /// The thresholds of these conditions.
     pub(super) fn of(conditions: impl Iterator<Item = Condition>) -> Thresholds {
-        let mut features: BTreeMap<u32, (Vec<f32>, Missing, usize)> = BTreeMap::new();
+        let mut features: Vec<Feature> = Vec::new();
         for condition in conditions {
+            let at = condition.feature as usize;
+            if at >= features.len() {
+                features.resize_with(at + 1, Feature::default);
+            }
+            let Some(feature) = features.get_mut(at) else { continue };
+            feature.thresholds.push(condition.threshold);
             let missing = if condition.nan_is_low { Missing::Low } else { Missing::High };
-            let (thresholds, known, _) =
-                features.entry(condition.feature).or_insert_with(|| (Vec::new(), missing, 0));
-            thresholds.push(condition.threshold);
+            let known = feature.missing.get_or_insert(missing);
             if *known != missing {
                 *known = Missing::Mixed;
             }
         }
         let mut next = 0;
-        for (thresholds, _, first) in features.values_mut() {
-            thresholds.sort_unstable_by(f32::total_cmp);
-            thresholds.dedup();
-            *first = next;
-            next += thresholds.len().div_ceil(MAX_THRESHOLDS);
+        for feature in &mut features {
+            feature.thresholds.sort_unstable_by(f32::total_cmp);
+            feature.thresholds.dedup();
+            feature.first = next;
+            next += feature.slots();
         }
         Thresholds { features }
     }
 
     /// Slots that the thresholds take.
     pub(super) fn slots(&self) -> usize {
-        self.features.values().map(|(thresholds, ..)| thresholds.len().div_ceil(MAX_THRESHOLDS)).sum()
+        self.features.iter().map(Feature::slots).sum()
     }
 
     /// How a condition reads once the row is ranked.
     pub(super) fn test(&self, condition: &Condition) -> Option<Test> {
-        let (thresholds, _, first) = self.features.get(&condition.feature)?;
-        let at = thresholds.binary_search_by(|t| t.total_cmp(&condition.threshold)).ok()?;
-        let slot = u8::try_from(first + at / MAX_THRESHOLDS).ok()?;
+        let feature = self.features.get(condition.feature as usize)?;
+        let at = feature.thresholds.partition_point(|threshold| *threshold < condition.threshold);
+        feature.thresholds.get(at).filter(|threshold| **threshold == condition.threshold)?;
+        let slot = u8::try_from(feature.first + at / MAX_THRESHOLDS).ok()?;
         Some(Test { slot, key: (at % MAX_THRESHOLDS) as u8 })
     }
 
@@ -150,8 +169,9 @@ impl Thresholds {
             return None;
         }
         let mut ranking = Ranking { slots: Vec::new(), blocks: Vec::new() };
-        for (feature, (thresholds, missing, _)) in &self.features {
-            for own in thresholds.chunks(MAX_THRESHOLDS) {
+        for (number, feature) in (0..).zip(&self.features) {
+            let Some(missing) = feature.missing else { continue };
+            for own in feature.thresholds.chunks(MAX_THRESHOLDS) {
                 let first = ranking.blocks.len() as u32;
                 let mut pivots = Block([f32::INFINITY; BLOCK]);
                 // One block more than there are full ones: the last is filled up with infinities.
@@ -162,7 +182,7 @@ impl Thresholds {
                     *pivot = block.0.last().copied().unwrap_or(f32::INFINITY);
                     ranking.blocks.push(block);
                 }
-                ranking.slots.push(Slot { pivots, feature: *feature, first, missing: *missing });
+                ranking.slots.push(Slot { pivots, feature: number, first, missing });
             }
         }
         Some(ranking)

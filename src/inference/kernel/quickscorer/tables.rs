@@ -47,10 +47,10 @@ impl Question {
 
     /// The leaves of a plane that stay when the test fails.
     fn mask(&self, plane: usize) -> u8 {
-        (0..PLANE)
-            .filter(|bit| !(self.first..=self.last).contains(&(plane * PLANE + bit)))
-            .map(|bit| 1 << bit)
-            .sum()
+        let start = plane * PLANE;
+        // Bits below the first leaf, and those below the one after the last: between them lie the leaves ruled out.
+        let below = |leaf: usize| (1_u16 << leaf.saturating_sub(start).min(PLANE)) - 1;
+        !(below(self.last + 1) & !below(self.first)) as u8
     }
 }
 
@@ -89,7 +89,7 @@ impl<B: Copy + AsRef<[u8]> + AsMut<[u8]>> Tables<B> {
         let mut values = vec![0.0; ensemble.roots.len() * width];
         let mut trees = Vec::with_capacity(ensemble.roots.len());
         for (root, values) in ensemble.roots.iter().zip(values.chunks_exact_mut(width)) {
-            let tree = Tree { planes: vec![Vec::new(); planes] };
+            let tree = Tree { planes: (0..planes).map(|_| Vec::with_capacity(PLANE)).collect() };
             let mut visitor = Visitor { ensemble, thresholds, leaves, values, tree };
             visitor.visit(*root, 0)?;
             let mut tree = visitor.tree;

@@ -1,7 +1,6 @@
 //! The tree operators as files hold them.
 
 use super::*;
-use crate::inference::ensemble::AnyEnsemble;
 use crate::inference::info::Path;
 use crate::inference::onnx::trees;
 
@@ -91,7 +90,7 @@ fn the_labels_of_a_classifier_count_its_classes() {
     let spoilt = |change: fn(&mut Vec<AttributeProto>)| {
         let mut node = classifier().node("X", "Y");
         change(&mut node.attribute);
-        trees::read(&node, trees::CLASSIFIER).map(drop).unwrap_err().to_string()
+        trees::read(&put_aside(node), trees::CLASSIFIER).map(drop).unwrap_err().to_string()
     };
     let message = spoilt(|attributes| attributes.push(strings("classlabels_strings", ["no", "yes"])));
     assert!(
@@ -135,7 +134,7 @@ fn version_5_is_read_with_its_sets() {
     let trees = [branch(MEMBER, 1, 1.0, leaf(1.0), branch("BRANCH_GT", 1, 0.5, leaf(3.0), leaf(2.0)))];
     let five = Five::new(1, 1, &trees);
     let node = five.node("X", "Y");
-    assert_eq!(trees::read(&node, trees::FIVE).unwrap(), AnyEnsemble::Single(five.build().unwrap()));
+    assert_eq!(trees::read(&put_aside(node.clone()), trees::FIVE).unwrap(), five.build().unwrap().into());
     let mut loaded = Model::from_onnx("m", &bytes(&model(2, vec![], vec![node])), 2).unwrap();
     let mut out = [0.0; 5];
     loaded.predict_batch(&[0.0, 1.0, 0.0, -1.5, 0.0, 0.5, 0.0, 7.0, 0.0, f32::NAN], &mut out).unwrap();
@@ -152,7 +151,7 @@ fn version_5_attributes_are_type_checked() {
     let message = |change: fn(&mut NodeProto)| {
         let mut node = Five::new(1, 1, &[leaf(1.0)]).node("X", "Y");
         change(&mut node);
-        trees::read(&node, trees::FIVE).map(drop).expect_err("must be refused").to_string()
+        trees::read(&put_aside(node.clone()), trees::FIVE).map(drop).expect_err("must be refused").to_string()
     };
     let found = message(|node| replace(node, tensor_attribute("nodes_modes", tensor("", &[1], &[0.0]))));
     assert!(found.contains("nodes_modes: holds FLOAT values where UINT8 is expected"), "{found}");
