@@ -21,7 +21,7 @@ pub const MAX_FILES: usize = 128;
 /// Most bytes of a bundle in all; they are held in memory while it loads, on machines with 512 MiB.
 pub const MAX_BUNDLE_BYTES: u64 = 128 * 1024 * 1024;
 /// What the files of a bundle end in; others, such as a README or plots, are left alone.
-const EXTENSIONS: [&str; 4] = ["toml", "onnx", "json", "jsonl"];
+const EXTENSIONS: [&str; 5] = ["toml", "onnx", "json", "jsonl", "minisig"];
 
 /// Environment variable that names the kernel to evaluate tree ensembles with.
 pub const KERNEL_VARIABLE: &str = "COOLTWIN_KERNEL";

@@ -118,6 +118,7 @@ set_up() {
     check_rust
     need cc gcc libc6-dev
     need openssl openssl
+    need minisign minisign
     need mosquitto_sub mosquitto-clients
     install_broker
     make_venv

@@ -130,7 +130,7 @@ pub fn compile_features(files: &BundleFiles) -> Result<(Manifest, Assembler), Bu
 }
 
 /// Compares every file with the hash the manifest states for it.
-fn check_hashes(files: &BundleFiles, manifest: &Manifest) -> Vec<String> {
+pub(super) fn check_hashes(files: &BundleFiles, manifest: &Manifest) -> Vec<String> {
     let mut problems = Vec::new();
     let stated = &manifest.hashes;
     let names = file_names(files, manifest);

@@ -12,6 +12,7 @@ pub mod manifest;
 pub mod program;
 pub mod reference;
 pub mod seal;
+pub mod signature;
 pub mod vector;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ pub use load::compile_features;
 pub use manifest::Manifest;
 pub use reference::Reference;
 pub use seal::seal;
+pub use signature::{PublicKey, SignedBy};
 pub use vector::{Assembler, Assembly};
 
 use crate::domain::ModelIdentity;

@@ -30,7 +30,7 @@ pub fn check(args: &Args) -> Outcome {
 }
 
 fn summary(loaded: &Loaded) -> String {
-    let Loaded { settings, checked, bundle } = loaded;
+    let Loaded { settings, checked, bundle, signed_by } = loaded;
     let identity = &bundle.identity;
     let mut text = String::from("configuration OK\n");
     // Writing to a String cannot fail.
@@ -43,6 +43,10 @@ fn summary(loaded: &Loaded) -> String {
         identity.sha256,
         checked.bundle_path.display()
     );
+    let _ = match signed_by {
+        Some(signer) => writeln!(text, "signed by:  {signer}"),
+        None => writeln!(text, "signed by:  not asked for (bundle.public_key)"),
+    };
     for filter in checked.engine.topics.filters() {
         let _ = writeln!(text, "subscribes: {filter}");
     }

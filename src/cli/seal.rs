@@ -7,6 +7,7 @@ use anyhow::Context;
 use super::exit::complain;
 use super::input::{Readings, Row};
 use super::{Outcome, model};
+use crate::bundle::signature::SIGNATURE_FILE;
 use crate::bundle::{self, Bundle};
 use crate::domain::ZoneSpec;
 use crate::folder;
@@ -56,6 +57,11 @@ pub fn seal(args: &Args) -> Outcome {
         "sealed {} {} ({}), proven by {} golden lines",
         proven.identity.id, proven.identity.version, proven.identity.sha256, proven.golden_frames
     ));
+    if sealed.0.contains_key(SIGNATURE_FILE) {
+        complain(&format!(
+            "{SIGNATURE_FILE} is to be made anew if the manifest has changed: minisign -Sm bundle.toml"
+        ));
+    }
     Ok(())
 }
 

@@ -1,10 +1,12 @@
 //! Loading configuration and bundle, at the start and at a reload: everything, or nothing.
 
+use std::path::Path;
+
 use tracing::warn;
 
 use super::mqtt::{self, LinkSettings};
 use super::settings::{Checked, Settings, Source};
-use crate::bundle::{Bundle, LoadOptions};
+use crate::bundle::{Bundle, BundleErrors, LoadOptions, PublicKey, SignedBy, signature};
 use crate::folder;
 
 /// Settings and bundle that were found good together.
@@ -16,6 +18,8 @@ pub struct Loaded {
     pub checked: Checked,
     /// The bundle they name.
     pub bundle: Bundle,
+    /// Who signed it, where the settings ask for a signature.
+    pub signed_by: Option<SignedBy>,
 }
 
 /// Loads and checks everything that a start needs, without starting. Reads files and replays the bundle's
@@ -31,7 +35,7 @@ pub fn load(source: &Source) -> Result<Loaded, Vec<String>> {
     if let Err(error) = mqtt::check(&LinkSettings::new(&settings, &checked)) {
         errors.push(format!("{error:#}"));
     }
-    let bundle = match load_bundle(&checked.bundle_path) {
+    let bundle = match load_bundle(&checked.bundle_path, checked.bundle_key.as_ref()) {
         Ok(bundle) => Some(bundle),
         Err(reasons) => {
             errors.extend(reasons);
@@ -39,21 +43,25 @@ pub fn load(source: &Source) -> Result<Loaded, Vec<String>> {
         }
     };
     match bundle {
-        Some(bundle) if errors.is_empty() => Ok(Loaded { settings, checked, bundle }),
+        Some((bundle, signed_by)) if errors.is_empty() => Ok(Loaded { settings, checked, bundle, signed_by }),
         _ => Err(errors),
     }
 }
 
-/// Reads and loads a bundle folder.
+/// Reads and loads a bundle folder. With a key, nothing of a bundle it did not sign is looked at.
 ///
 /// # Errors
 /// Every reason at once, one sentence each.
-pub fn load_bundle(path: &std::path::Path) -> Result<Bundle, Vec<String>> {
+fn load_bundle(path: &Path, key: Option<&PublicKey>) -> Result<(Bundle, Option<SignedBy>), Vec<String>> {
+    let named = |errors: BundleErrors| -> Vec<String> {
+        errors.0.into_iter().map(|error| format!("bundle {}: {error}", path.display())).collect()
+    };
     let files = folder::read_bundle(path).map_err(|error| vec![format!("{error:#}")])?;
     let kernel = folder::forced_kernel().map_err(|error| vec![format!("{error:#}")])?;
-    Bundle::load_with(&files, LoadOptions { kernel, ..LoadOptions::default() }).map_err(|errors| {
-        errors.0.into_iter().map(|error| format!("bundle {}: {error}", path.display())).collect()
-    })
+    let signed_by = key.map(|key| signature::verify(&files, key)).transpose().map_err(named)?;
+    let bundle =
+        Bundle::load_with(&files, LoadOptions { kernel, ..LoadOptions::default() }).map_err(named)?;
+    Ok((bundle, signed_by))
 }
 
 /// Why running settings cannot be replaced by new ones without a restart.

@@ -2,7 +2,7 @@
 //!
 //! Each test has a broker of its own on a free port, a folder of its own and as many daemons as it needs, so they
 //! run side by side. Nothing here measures time: what is expected is waited for, with a patience that a loaded
-//! machine does not exhaust. A missing mosquitto or openssl fails the tests.
+//! machine does not exhaust. A missing mosquitto, openssl or minisign fails the tests.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,5 +17,7 @@ mod lifecycle;
 mod predictions;
 mod reconnecting;
 mod robustness;
+mod secrets;
 mod security;
+mod signatures;
 mod support;

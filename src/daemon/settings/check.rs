@@ -6,8 +6,10 @@ mod login;
 
 use std::path::{Path, PathBuf};
 
-use super::Settings;
+use super::files::{self, Content};
 use super::problem::{Problem, SettingsErrors};
+use super::{BundleSettings, Settings};
+use crate::bundle::PublicKey;
 use crate::domain::{PayloadKeys, TopicTemplate, ZoneSpec};
 use crate::engine::{EngineSettings, SilenceLimits, TopicTexts, Topics};
 use crate::folder::BUNDLE_PLACES;
@@ -28,6 +30,8 @@ pub struct Checked {
     pub broker: Broker,
     /// The bundle's folder.
     pub bundle_path: PathBuf,
+    /// Who must have signed the bundle, if anybody.
+    pub bundle_key: Option<PublicKey>,
     /// What is allowed but unwise, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -101,9 +105,10 @@ impl Settings {
         }
         check_log(&self.log, &mut problems);
         let bundle_path = self.bundle_path(&mut problems);
+        let bundle_key = bundle_key(&self.bundle, &mut problems);
         match (engine, topics, broker) {
             (Some(engine), Some(topics), Some(broker)) if problems.is_empty() => {
-                Ok(Checked { engine, topics, broker, bundle_path, warnings })
+                Ok(Checked { engine, topics, broker, bundle_path, bundle_key, warnings })
             }
             _ => Err(SettingsErrors(problems)),
         }
@@ -207,6 +212,25 @@ impl Settings {
         }
         path
     }
+}
+
+/// The key that signs bundles: as it is written, or from the file that is named.
+fn bundle_key(bundle: &BundleSettings, problems: &mut Vec<Problem>) -> Option<PublicKey> {
+    let written = bundle.public_key.as_deref()?;
+    let text = if PublicKey::parse(written).is_ok() {
+        Ok(written.to_owned())
+    } else {
+        let path = Path::new(written);
+        files::inspect(path, Content::Public).and_then(|_| files::locate(path)).and_then(|path| {
+            std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))
+        })
+    };
+    let refuse = |reason: String| {
+        let remedy =
+            "name the key (RW and 54 further characters) or the file minisign.pub that `minisign -G` made";
+        problems.push(Problem::new("bundle.public_key", format!("\"{written}\""), reason, remedy));
+    };
+    text.and_then(|text| PublicKey::parse(&text)).map_err(refuse).ok()
 }
 
 fn topic_problem(field: &str, value: &str, reason: &str) -> Problem {

@@ -135,6 +135,9 @@ sections! {
         /// Folder of the model bundle.
         /// Unset: models/unit-cooler where the program is started, or else /usr/share/cooltwin/models/unit-cooler.
         path: Option<PathBuf> = None, example "\"/var/lib/cooltwin/models/site\"";
+        /// Public key of minisign, or a file with one: only a bundle with this key's signature
+        /// (bundle.toml.minisig, made by minisign -Sm bundle.toml) is then loaded.
+        public_key: Option<String> = None, example "\"/etc/cooltwin/minisign.pub\"";
     }
 
     /// The heartbeat.

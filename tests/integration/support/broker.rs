@@ -32,15 +32,14 @@ impl Broker {
     /// Asks for a user name and a password.
     pub(crate) fn start_with_login(user: &str, password: &str) -> Self {
         Self::start_with(false, |dir| {
-            let file = dir.join("passwords");
-            let status = Command::new("mosquitto_passwd")
-                .args(["-b", "-c"])
-                .args([file.as_os_str(), user.as_ref(), password.as_ref()])
-                .status()
-                .expect("mosquitto_passwd is installed");
-            assert!(status.success());
-            format!("allow_anonymous false\npassword_file {}\n", file.display())
+            write_password(dir, user, password);
+            format!("allow_anonymous false\npassword_file {}\n", dir.join("passwords").display())
         })
+    }
+
+    /// From its next start on, `user` is the only one and has this password.
+    pub(crate) fn change_password(&self, user: &str, password: &str) {
+        write_password(self.dir.path(), user, password);
     }
 
     /// Speaks TLS with a certificate of `authority`; with `clients_too` only to those who have one as well.
@@ -169,6 +168,15 @@ impl Broker {
     pub(crate) fn thaw(&self) {
         signal(self.pid(), "CONT");
     }
+}
+
+fn write_password(dir: &Path, user: &str, password: &str) {
+    let status = Command::new("mosquitto_passwd")
+        .args(["-b", "-c"])
+        .args([dir.join("passwords").as_os_str(), user.as_ref(), password.as_ref()])
+        .status()
+        .expect("mosquitto_passwd is installed");
+    assert!(status.success());
 }
 
 fn free_port() -> u16 {

@@ -25,9 +25,14 @@ fn openssl(arguments: &[&str]) {
 impl Authority {
     /// A new one, whom nobody knows.
     pub(crate) fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let authority = Self { dir };
-        let (key, certificate) = (authority.path("ca.key"), authority.path("ca.pem"));
+        let authority = Self { dir: tempfile::tempdir().unwrap() };
+        authority.renew();
+        authority
+    }
+
+    /// Replaces key and certificate; what was issued before is worth nothing then.
+    pub(crate) fn renew(&self) {
+        let (key, certificate) = (self.path("ca.key"), self.path("ca.pem"));
         openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", &key]);
         openssl(&[
             "req",
@@ -44,7 +49,6 @@ impl Authority {
             "-addext",
             "keyUsage=critical,keyCertSign",
         ]);
-        authority
     }
 
     fn path(&self, name: &str) -> String {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -73,6 +73,11 @@ impl Config {
 
     /// The same with variables in its environment.
     pub(crate) fn start_with(&self, environment: &[(&str, &str)]) -> Daemon {
+        self.start_with_all(environment, &[])
+    }
+
+    /// The same with further arguments.
+    pub(crate) fn start_with_all(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Daemon {
         let dir = tempfile::tempdir().unwrap();
         self.write(&dir.path().join("cooltwin.toml"));
         let mut daemon = Daemon {
@@ -81,6 +86,7 @@ impl Config {
             child: None,
             log: Arc::default(),
             environment: environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
         };
         daemon.spawn();
         daemon.wait_ready(1);
@@ -95,24 +101,30 @@ pub(crate) struct Daemon {
     notify: Notify,
     log: Arc<Mutex<String>>,
     environment: Vec<(String, String)>,
+    arguments: Vec<String>,
+}
+
+fn collect(output: impl Read + Send + 'static, log: Arc<Mutex<String>>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            let mut log = log.lock().unwrap();
+            log.push_str(&line);
+            log.push('\n');
+        }
+    });
 }
 
 impl Daemon {
     fn spawn(&mut self) {
         let mut command: Command = program();
         command.arg("run").arg("--config").arg(self.config_file());
+        command.args(&self.arguments);
         command.env("NOTIFY_SOCKET", self.dir.path().join("notify"));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let (output, log) = (child.stderr.take().unwrap(), self.log.clone());
-        std::thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                let mut log = log.lock().unwrap();
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        collect(child.stdout.take().unwrap(), self.log.clone());
+        collect(child.stderr.take().unwrap(), self.log.clone());
         self.child = Some(child);
     }
 
@@ -149,7 +161,7 @@ impl Daemon {
         eventually(&format!("`{text}` in the log"), || self.log().contains(text).then_some(()));
     }
 
-    /// What it has logged.
+    /// What it has logged, and printed if it has.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 pub(crate) use broker::Broker;
 pub(crate) use certificates::Authority;
 pub(crate) use client::{Client, Message};
-pub(crate) use daemon::Config;
+pub(crate) use daemon::{Config, Daemon};
 
 /// How long anything expected is waited for: far beyond what it takes on a machine busy with other work.
 const PATIENCE: Duration = Duration::from_secs(90);
