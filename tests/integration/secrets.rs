@@ -133,7 +133,7 @@ fn passwords_are_told_nowhere() {
         broker.change_password(USER, WRONG);
         broker.kill();
         broker.restart();
-        daemon.wait_notified("the refusal", |line| line.contains("refuses user name or password"));
+        daemon.wait_notified("the refusal", |line| line.contains("check mqtt.username"));
         broker.change_password(USER, PASSWORD);
         broker.kill();
         client.clear();

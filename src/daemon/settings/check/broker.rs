@@ -59,9 +59,8 @@ pub(super) fn check(
 }
 
 fn address(written: &str) -> Result<Broker, Problem> {
-    // Shown only where it cannot hold a password: one before an `@`, or in a query.
-    let shown = (!written.contains(['@', '?', '#'])).then(|| format!("\"{written}\""));
-    let problem = |reason: String, remedy: &str| Problem::new("mqtt.url", shown.clone(), reason, remedy);
+    // Not shown: what is no plain address may hold a password anywhere.
+    let problem = |reason: String, remedy: &str| Problem::new("mqtt.url", None, reason, remedy);
     let url = Url::parse(written).map_err(|error| problem(format!("is no URL: {error}"), EXAMPLE))?;
     if written.contains('@') {
         let remedy = "put them into mqtt.username and mqtt.password_file";
@@ -164,6 +163,8 @@ mod tests {
             "mqtt://hunter2@host",
             "mqtt://:hunter2@host",
             "mqtt:u:hunter2@host",
+            "mqtt://u:hunter2",
+            "mqtt://host/hunter2",
             "u:hunter2@host",
             "://u:hunter2@",
             "ftp://u:hunter2@host",
