@@ -68,13 +68,16 @@ fn disguises_are_seen_through() {
         assert!(caught.is_err(), "{text}");
     }
     let caught = std::panic::catch_unwind(|| {
-        assert_silent("a test", &base64(b"\0user\0hello world!"), &["hello world"])
+        assert_silent("a test", &base64(b"\0user\0hello world!"), &["hello world"]);
     });
     assert!(caught.is_err());
 }
 
-/// Every way a password can be given: the configuration, and what goes beside it.
-fn ways(config: &Config, dir: &Path) -> Vec<(Config, Vec<(String, String)>, Vec<String>)> {
+/// A configuration, variables of the environment and arguments.
+type Way = (Config, Vec<(String, String)>, Vec<String>);
+
+/// Every way a password can be given.
+fn ways(config: &Config, dir: &Path) -> Vec<Way> {
     let file = dir.join("mqtt-password");
     fs::write(&file, format!("{PASSWORD}\n")).unwrap();
     let variable = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
