@@ -13,6 +13,7 @@
 )]
 
 mod configuration;
+mod faults;
 mod lifecycle;
 mod predictions;
 mod reconnecting;

@@ -20,6 +20,8 @@ pub(crate) struct Broker {
     port: u16,
     /// Where TLS is spoken, if it is.
     tls_port: Option<u16>,
+    /// Another address where it listens, with the port.
+    elsewhere: Option<String>,
     child: Option<Child>,
 }
 
@@ -56,19 +58,48 @@ impl Broker {
         })
     }
 
+    /// Open to everybody, with settings of one's own. Queues for clients that are away are not bounded.
+    pub(crate) fn start_with_settings(settings: &str) -> Self {
+        Self::start_with(false, |_| format!("allow_anonymous true\nmax_queued_messages 0\n{settings}"))
+    }
+
+    /// The same, at another address of this machine as well.
+    pub(crate) fn start_at(address: &str) -> Self {
+        // The first listener's settings are global here, so another needs no more than its address.
+        let port = free_port();
+        let settings = format!("allow_anonymous true\nmax_queued_messages 0\nlistener {port} {address}\n");
+        let mut broker = Self::start_with(false, |_| settings.clone());
+        broker.elsewhere = Some(format!("{address}:{port}"));
+        broker
+    }
+
+    /// The same, with a memory that outlives the process: saved at every change, or on [`Broker::save`].
+    pub(crate) fn start_persistent(saves_changes: bool, settings: &str) -> Self {
+        Self::start_with(false, |dir| {
+            let autosave =
+                if saves_changes { "autosave_on_changes true\nautosave_interval 1\n" } else { "" };
+            format!(
+                "allow_anonymous true\nmax_queued_messages 0\npersistence true\npersistence_location {}/\n\
+                 {autosave}{settings}",
+                dir.display()
+            )
+        })
+    }
+
     fn start_with(is_tls: bool, settings: impl Fn(&Path) -> String) -> Self {
         for _ in 0..ATTEMPTS {
             let dir = tempfile::tempdir().unwrap();
             let (port, tls_port) = (free_port(), is_tls.then(free_port));
             // As root mosquitto would become another user, who may not read this folder.
-            let mut config =
-                format!("user root\nlog_type all\nset_tcp_nodelay true\nlistener {port} 127.0.0.1\n");
+            let settings = settings(dir.path());
+            let log = if settings.contains("log_type") { "" } else { "log_type all\n" };
+            let mut config = format!("user root\n{log}set_tcp_nodelay true\nlistener {port} 127.0.0.1\n");
             if let Some(tls_port) = tls_port {
                 writeln!(config, "listener {tls_port} 127.0.0.1").unwrap();
             }
-            config.push_str(&settings(dir.path()));
+            config.push_str(&settings);
             fs::write(dir.path().join("mosquitto.conf"), config).unwrap();
-            let mut broker = Self { dir, port, tls_port, child: None };
+            let mut broker = Self { dir, port, tls_port, elsewhere: None, child: None };
             if broker.spawn() {
                 return broker;
             }
@@ -125,10 +156,11 @@ impl Broker {
 
     /// Where it is, for a daemon.
     pub(crate) fn url(&self) -> String {
-        match self.tls_port {
+        match (self.tls_port, &self.elsewhere) {
             // The certificates are for the name.
-            Some(port) => format!("mqtts://localhost:{port}"),
-            None => format!("mqtt://127.0.0.1:{}", self.port),
+            (Some(port), _) => format!("mqtts://localhost:{port}"),
+            (None, Some(address)) => format!("mqtt://{address}"),
+            (None, None) => format!("mqtt://127.0.0.1:{}", self.port),
         }
     }
 
@@ -157,6 +189,15 @@ impl Broker {
     /// Starts it again on the same port.
     pub(crate) fn restart(&mut self) {
         eventually("the broker's port to be free again", || self.spawn().then_some(()));
+    }
+
+    /// Writes what it remembers to disk, where a kill does not reach it. Needs [`Broker::start_persistent`].
+    pub(crate) fn save(&self) {
+        let file = self.dir.path().join("mosquitto.db");
+        let written = || fs::metadata(&file).and_then(|data| data.modified()).ok();
+        let before = written();
+        signal(self.pid(), "USR1");
+        eventually("the broker's memory on disk", || (written() > before).then_some(()));
     }
 
     /// Freezes it: connections stay open, nothing answers.

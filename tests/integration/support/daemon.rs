@@ -78,6 +78,16 @@ impl Config {
 
     /// The same with further arguments.
     pub(crate) fn start_with_all(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Daemon {
+        self.start_inside(Vec::new(), environment, arguments)
+    }
+
+    /// The same with a command before it that runs it.
+    pub(crate) fn start_inside(
+        &self,
+        prefix: Vec<String>,
+        environment: &[(&str, &str)],
+        arguments: &[&str],
+    ) -> Daemon {
         let dir = tempfile::tempdir().unwrap();
         self.write(&dir.path().join("cooltwin.toml"));
         let mut daemon = Daemon {
@@ -85,6 +95,7 @@ impl Config {
             dir,
             child: None,
             log: Arc::default(),
+            prefix,
             environment: environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
         };
@@ -100,6 +111,7 @@ pub(crate) struct Daemon {
     child: Option<Child>,
     notify: Notify,
     log: Arc<Mutex<String>>,
+    prefix: Vec<String>,
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
 }
@@ -114,9 +126,24 @@ fn collect(output: impl Read + Send + 'static, log: Arc<Mutex<String>>) {
     });
 }
 
+/// The command, run by another one, which must become it: signals go to the process that is started.
+fn inside(prefix: &[String], program: Command) -> Command {
+    let Some((first, rest)) = prefix.split_first() else { return program };
+    let mut command = Command::new(first);
+    command.args(rest).arg(program.get_program());
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.current_dir(program.get_current_dir().unwrap());
+    command
+}
+
 impl Daemon {
     fn spawn(&mut self) {
-        let mut command: Command = program();
+        let mut command: Command = inside(&self.prefix, program());
         command.arg("run").arg("--config").arg(self.config_file());
         command.args(&self.arguments);
         command.env("NOTIFY_SOCKET", self.dir.path().join("notify"));
@@ -166,6 +193,13 @@ impl Daemon {
         self.log.lock().unwrap().clone()
     }
 
+    /// Resident memory, in bytes.
+    pub(crate) fn rss(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
+    }
+
     fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()
     }
@@ -173,6 +207,16 @@ impl Daemon {
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
         signal(self.pid(), name);
+    }
+
+    /// Stops it where it stands, as a machine without memory or a debugger does.
+    pub(crate) fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.signal("CONT");
     }
 
     /// Waits for its end.

@@ -4,7 +4,12 @@ mod broker;
 mod certificates;
 mod client;
 mod daemon;
+mod namespace;
 mod notify;
+mod observer;
+mod proxy;
+mod site;
+mod wire;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -14,6 +19,11 @@ pub(crate) use broker::Broker;
 pub(crate) use certificates::Authority;
 pub(crate) use client::{Client, Message};
 pub(crate) use daemon::{Config, Daemon};
+pub(crate) use namespace::Namespace;
+pub(crate) use observer::{Feeder, Observer, Tally, UNITS};
+pub(crate) use proxy::{Direction, Proxy, Rules};
+pub(crate) use site::{Site, is_full, report, scaled};
+pub(crate) use wire::Wire;
 
 /// How long anything expected is waited for: far beyond what it takes on a machine busy with other work.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -56,7 +66,9 @@ pub(crate) fn frame(r: f64) -> String {
 
 /// The program under test, with no settings from the environment.
 pub(crate) fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cooltwin"));
+    // The long form of the fault suite drives a release build.
+    let program = std::env::var_os("FAULTS_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_cooltwin").into());
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("COOLTWIN_") {
             command.env_remove(name);
