@@ -4,8 +4,10 @@
 //! Here in a form of seconds; `tests/reliability/run.sh` runs the same at full size and prints a report.
 
 
+mod connects;
 mod freezes;
-
+mod limits;
 mod links;
-
+mod reloads;
 mod restarts;
+mod soak;

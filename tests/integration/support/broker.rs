@@ -200,6 +200,11 @@ impl Broker {
         eventually("the broker's memory on disk", || (written() > before).then_some(()));
     }
 
+    /// Has it read its access list and passwords again.
+    pub(crate) fn reload(&self) {
+        signal(self.pid(), "HUP");
+    }
+
     /// Freezes it: connections stay open, nothing answers.
     pub(crate) fn freeze(&self) {
         signal(self.pid(), "STOP");

@@ -62,6 +62,23 @@ impl Authority {
 
     /// A certificate for `localhost`, good for servers and clients.
     pub(crate) fn issue(&self, name: &str) -> Identity {
+        self.issue_for(name, 2)
+    }
+
+    /// The same, of yesterday.
+    pub(crate) fn issue_expired(&self, name: &str) -> Identity {
+        self.issue_for(name, -1)
+    }
+
+    /// Puts certificate and key of that name of another authority, and its own certificate, where those of
+    /// this one were: a broker that is configured with the files of this one finds them at its next start.
+    pub(crate) fn replace_by(&self, other: &Self, name: &str) {
+        for file in [format!("{name}.pem"), format!("{name}.key"), "ca.pem".to_owned()] {
+            fs::copy(other.path(&file), self.path(&file)).unwrap();
+        }
+    }
+
+    fn issue_for(&self, name: &str, days: i32) -> Identity {
         let file = |ending: &str| self.path(&format!("{name}.{ending}"));
         let (key, request, certificate, extensions) = (file("key"), file("csr"), file("pem"), file("ext"));
         fs::write(&extensions, "subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth,clientAuth\n")
@@ -79,7 +96,7 @@ impl Authority {
             &self.path("ca.key"),
             "-CAcreateserial",
             "-days",
-            "2",
+            &days.to_string(),
             "-extfile",
             &extensions,
             "-out",

@@ -20,10 +20,10 @@ pub(crate) use certificates::Authority;
 pub(crate) use client::{Client, Message};
 pub(crate) use daemon::{Config, Daemon};
 pub(crate) use namespace::Namespace;
-pub(crate) use observer::{Feeder, Observer, Tally, UNITS};
+pub(crate) use observer::{Feeder, Observer, Tally};
 pub(crate) use proxy::{Direction, Proxy, Rules};
-pub(crate) use site::{Site, is_full, report, scaled};
-pub(crate) use wire::Wire;
+pub(crate) use site::{Site, report, scaled};
+pub(crate) use wire::{Wire, flood};
 
 /// How long anything expected is waited for: far beyond what it takes on a machine busy with other work.
 const PATIENCE: Duration = Duration::from_secs(90);

@@ -11,7 +11,10 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::{Broker, Client, Config, Daemon, Feeder, Namespace, Observer, Proxy, Tally, cooltwin, stderr, tiny_bundle};
+use super::observer::UNITS;
+use super::{
+    Broker, Client, Config, Daemon, Feeder, Namespace, Observer, Proxy, Tally, cooltwin, stderr, tiny_bundle,
+};
 
 /// Whether faults are wanted at their full size.
 pub(crate) fn is_full() -> bool {
@@ -99,7 +102,8 @@ impl Site {
     pub(crate) fn with_daemon_in(broker: Broker, namespace: &Namespace) -> Self {
         let proxy = Proxy::start(broker.port());
         let url = broker.url();
-        Self::make(broker, proxy, false, |bundle| site_config(&url, bundle), namespace.prefix())
+        let configure = |bundle: &Path| site_config(&url, bundle).set("mqtt.allow_plain", "true");
+        Self::make(broker, proxy, false, configure, namespace.prefix())
     }
 
     fn make(
@@ -133,6 +137,8 @@ impl Site {
     /// Waits until the site is served again after a fault that ended at `healed`, ends the feed, and demands a
     /// prediction of every frame. Gives the time from the end of the fault to the first prediction.
     pub(crate) fn settle(&self, fault: &str, healed: Instant) -> (Tally, Duration) {
+        // One frame more of each unit: behind it nothing waits any more.
+        self.feeder.order(UNITS);
         let recovery = super::eventually("a prediction after the fault", || self.observer.service_after(healed));
         let tally = self.finish();
         report(fault, &tally, Some(recovery), Some(self.daemon.rss()));

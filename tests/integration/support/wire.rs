@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use rumqttc::mqttbytes::Error;
-use rumqttc::mqttbytes::v4::{Connect, Packet};
+use rumqttc::QoS;
+use rumqttc::mqttbytes::v4::{Connect, Packet, Publish};
 
 use super::{LOOK_AGAIN, PATIENCE};
 
@@ -84,6 +85,28 @@ impl Wire {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
+        }
+    }
+}
+
+/// Messages on their way at once in a flood.
+const FLOOD_WINDOW: u64 = 1_000;
+
+/// Publishes so many messages with QoS 1 as fast as the broker confirms them, and waits for the last one.
+pub(crate) fn flood(port: u16, count: u64, message: impl Fn(u64) -> (String, Vec<u8>)) {
+    let mut wire = Wire::open(port, "flood", true).unwrap();
+    let (mut sent, mut confirmed) = (0, 0);
+    while confirmed < count {
+        while sent < count && sent - confirmed < FLOOD_WINDOW {
+            let (topic, payload) = message(sent);
+            let mut publish = Publish::new(topic, QoS::AtLeastOnce, payload);
+            publish.pkid = (sent % 60_000) as u16 + 1;
+            wire.push(Packet::Publish(publish));
+            sent += 1;
+        }
+        wire.flush().unwrap();
+        if matches!(wire.next().unwrap(), Some(Packet::PubAck(_))) {
+            confirmed += 1;
         }
     }
 }
