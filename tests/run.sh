@@ -119,6 +119,7 @@ set_up() {
     need cc gcc libc6-dev
     need openssl openssl
     need minisign minisign
+    need ip iproute2
     need mosquitto_sub mosquitto-clients
     install_broker
     make_venv

@@ -25,9 +25,11 @@ fn unacknowledged(broker: &Broker) -> usize {
 #[test]
 fn more_topics_than_units_are_allowed() {
     // The broker's own log would be the largest file of all.
-    let site = Site::with(Broker::start_with_settings(scaled("", "log_type error\nlog_type notice\nlog_type information\n")), false, |config| {
-        config.set("engine.max_units", "9")
-    });
+    let site = Site::with(
+        Broker::start_with_settings(scaled("", "log_type error\nlog_type notice\nlog_type information\n")),
+        false,
+        |config| config.set("engine.max_units", "9"),
+    );
     site.flow(50);
     let before = site.daemon.rss();
     flood(site.broker.port(), scaled(20_000, 1_000_000), |number| {

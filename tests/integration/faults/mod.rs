@@ -3,7 +3,6 @@
 //!
 //! Here in a form of seconds; `tests/reliability/run.sh` runs the same at full size and prints a report.
 
-
 mod connects;
 mod freezes;
 mod limits;

@@ -126,7 +126,8 @@ fn a_soak() {
         // A new daemon has a new memory: it is killed in the first third only.
         let (name, fault) = FAULTS[faults % FAULTS.len()];
         let is_late = begin.elapsed() > total / 3;
-        let (name, fault) = if faults.is_multiple_of(FAULTS.len()) && is_late { FAULTS[4] } else { (name, fault) };
+        let (name, fault) =
+            if faults.is_multiple_of(FAULTS.len()) && is_late { FAULTS[4] } else { (name, fault) };
         site.flow(RATE);
         std::thread::sleep(Duration::from_secs(5));
         if name == "broker killed" {

@@ -76,8 +76,7 @@ impl Broker {
     /// The same, with a memory that outlives the process: saved at every change, or on [`Broker::save`].
     pub(crate) fn start_persistent(saves_changes: bool, settings: &str) -> Self {
         Self::start_with(false, |dir| {
-            let autosave =
-                if saves_changes { "autosave_on_changes true\nautosave_interval 1\n" } else { "" };
+            let autosave = if saves_changes { "autosave_on_changes true\nautosave_interval 1\n" } else { "" };
             format!(
                 "allow_anonymous true\nmax_queued_messages 0\npersistence true\npersistence_location {}/\n\
                  {autosave}{settings}",

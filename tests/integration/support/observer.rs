@@ -30,7 +30,7 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
 /// How long the feeder listens for confirmations before it looks whether the next frame is due.
 const PACE: Duration = Duration::from_millis(2);
 /// Nothing new for so long, and what is missing counts as lost.
-const GIVE_UP: Duration = Duration::from_secs(60);
+const GIVE_UP: Duration = Duration::from_mins(1);
 
 /// The frame of a number; with `time` it has a time of its own.
 fn frame(number: u64, time: Option<Duration>) -> String {
@@ -155,9 +155,7 @@ impl Observer {
 
     /// Waits until so many frames have their prediction.
     pub(crate) fn wait_seen(&self, count: u64) {
-        super::eventually(&format!("predictions of {count} frames"), || {
-            (self.seen() >= count).then_some(())
-        });
+        super::eventually(&format!("predictions of {count} frames"), || (self.seen() >= count).then_some(()));
     }
 
     /// Time from `instant` to the first prediction of a frame that had none.
@@ -213,7 +211,7 @@ fn observe(
     let mut wire = Wire::open(port, "observer", false)?;
     let mut subscribe = Subscribe::new("hvac/+/predictions", QoS::AtLeastOnce);
     subscribe.pkid = 1;
-    wire.push(Packet::Subscribe(subscribe));
+    wire.push(&Packet::Subscribe(subscribe));
     wire.flush()?;
     while !stop.load(Ordering::Acquire) {
         if paused.load(Ordering::Acquire) {
@@ -223,7 +221,7 @@ fn observe(
         match wire.next()? {
             Some(Packet::Publish(publish)) => {
                 note(&mut lock(record), &publish, begin);
-                wire.push(Packet::PubAck(PubAck::new(publish.pkid)));
+                wire.push(&Packet::PubAck(PubAck::new(publish.pkid)));
                 wire.flush()?;
             }
             Some(Packet::SubAck(_)) => {
@@ -290,7 +288,8 @@ impl Feeder {
         let orders = Arc::new(Orders::default());
         let shared = orders.clone();
         let thread = Some(std::thread::spawn(move || {
-            let mut sender = Sender { port, is_timed, next: 0, open: VecDeque::new(), last_time: Duration::ZERO };
+            let mut sender =
+                Sender { port, is_timed, next: 0, open: VecDeque::new(), last_time: Duration::ZERO };
             while !shared.stop.load(Ordering::Acquire) {
                 let _ = sender.send(&shared);
                 std::thread::sleep(RECONNECT_PAUSE);
@@ -352,7 +351,7 @@ impl Sender {
         wire.set_pause(PACE)?;
         for publish in &mut self.open {
             publish.dup = true;
-            wire.push(Packet::Publish(publish.clone()));
+            wire.push(&Packet::Publish(publish.clone()));
         }
         let (mut since, mut rate, mut ordered) = (Instant::now(), 0, 0);
         while !orders.stop.load(Ordering::Acquire) {
@@ -365,7 +364,7 @@ impl Sender {
             ordered = due;
             while self.next < wanted && self.open.len() < WINDOW {
                 let publish = self.publish();
-                wire.push(Packet::Publish(publish.clone()));
+                wire.push(&Packet::Publish(publish.clone()));
                 self.open.push_back(publish);
             }
             wire.flush()?;

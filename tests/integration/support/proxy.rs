@@ -218,10 +218,11 @@ fn pass(to: &TcpStream, direction: Direction, chunks: &Receiver<(Instant, Vec<u8
             if is_over() {
                 return;
             }
-            std::thread::sleep((rules().delay + again).saturating_sub(came.elapsed()).clamp(
-                Duration::from_micros(200),
-                LOOK,
-            ));
+            std::thread::sleep(
+                (rules().delay + again)
+                    .saturating_sub(came.elapsed())
+                    .clamp(Duration::from_micros(200), LOOK),
+            );
         }
         if rules().dropped {
             continue;

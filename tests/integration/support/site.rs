@@ -139,7 +139,8 @@ impl Site {
     pub(crate) fn settle(&self, fault: &str, healed: Instant) -> (Tally, Duration) {
         // One frame more of each unit: behind it nothing waits any more.
         self.feeder.order(UNITS);
-        let recovery = super::eventually("a prediction after the fault", || self.observer.service_after(healed));
+        let recovery =
+            super::eventually("a prediction after the fault", || self.observer.service_after(healed));
         let tally = self.finish();
         report(fault, &tally, Some(recovery), Some(self.daemon.rss()));
         assert!(tally.lost.is_empty(), "{fault}: {}", tally.complaint());

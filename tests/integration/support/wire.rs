@@ -6,8 +6,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use rumqttc::mqttbytes::Error;
 use rumqttc::QoS;
+use rumqttc::mqttbytes::Error;
 use rumqttc::mqttbytes::v4::{Connect, Packet, Publish};
 
 use super::{LOOK_AGAIN, PATIENCE};
@@ -39,7 +39,7 @@ impl Wire {
         let mut connect = Connect::new(id);
         connect.keep_alive = 0;
         connect.clean_session = clean_session;
-        wire.push(Packet::Connect(connect));
+        wire.push(&Packet::Connect(connect));
         wire.flush()?;
         match wire.next()? {
             Some(Packet::ConnAck(greeting)) => wire.session_present = greeting.session_present,
@@ -50,7 +50,7 @@ impl Wire {
     }
 
     /// Adds a packet to what [`Wire::flush`] writes.
-    pub(crate) fn push(&mut self, packet: Packet) {
+    pub(crate) fn push(&mut self, packet: &Packet) {
         packet.write(&mut self.outgoing, MAX_PACKET_BYTES).unwrap();
     }
 
@@ -101,7 +101,7 @@ pub(crate) fn flood(port: u16, count: u64, message: impl Fn(u64) -> (String, Vec
             let (topic, payload) = message(sent);
             let mut publish = Publish::new(topic, QoS::AtLeastOnce, payload);
             publish.pkid = (sent % 60_000) as u16 + 1;
-            wire.push(Packet::Publish(publish));
+            wire.push(&Packet::Publish(publish));
             sent += 1;
         }
         wire.flush().unwrap();
