@@ -23,6 +23,7 @@ use super::exit::complain;
 use super::mqtt::Address;
 use super::{Failure, Outcome, model};
 use crate::bundle::Bundle;
+use crate::daemon::logging::LogVolume;
 use crate::daemon::settings::Settings;
 use crate::daemon::{self, Controls, DaemonConfig};
 use crate::simulator::{DEFAULT_START_US, FaultKind, FaultSpec, Simulator, SimulatorConfig};
@@ -177,6 +178,7 @@ async fn session(
         bundle,
         source: None,
         clock: clock.wall_clock(),
+        log_volume: LogVolume::default(),
         notify_systemd: false,
     };
     let mut daemon = tokio::spawn(daemon::run(config, controls));

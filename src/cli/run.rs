@@ -63,7 +63,7 @@ pub(super) fn load(source: &Source) -> Result<Loaded, Failure> {
 pub fn run(args: &Args) -> Outcome {
     let source = args.source.source();
     let loaded = load(&source)?;
-    logging::init(&loaded.settings.log)?;
+    let log_volume = logging::init(&loaded.settings.log)?;
     // Both tasks on this one thread: neither ever waits while it has the thread, and waking each other across
     // threads would cost more than either's work. Loading at a reload has threads of its own.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -75,6 +75,7 @@ pub fn run(args: &Args) -> Outcome {
         bundle: loaded.bundle,
         source: Some(source),
         clock: WallClock::default(),
+        log_volume,
         notify_systemd: true,
     };
     let result = runtime.block_on(async {

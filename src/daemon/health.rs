@@ -134,6 +134,7 @@ pub(super) struct Statistics {
     failed_reloads: u64,
     reload_failure: Option<String>,
     pub(super) refused_commands: u64,
+    pub(super) suppressed_log_lines: u64,
     last_error: Option<LastError>,
     /// What is allowed but unwise in the settings that run, one sentence each.
     pub(super) warnings: Vec<String>,
@@ -231,6 +232,7 @@ impl Statistics {
             failed_reloads: 0,
             reload_failure: None,
             refused_commands: 0,
+            suppressed_log_lines: 0,
             last_error: None,
             warnings: Vec::new(),
             since: now,
@@ -335,6 +337,7 @@ impl Statistics {
             ("publish_while_full", out.full),
             ("publish_oversize", out.oversize),
             ("command_refused", self.refused_commands),
+            ("log_lines", self.suppressed_log_lines),
         ];
         drops.extend(own.into_iter().filter(|(_, count)| *count > 0));
         drops

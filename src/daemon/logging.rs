@@ -1,5 +1,8 @@
 //! The log: structured fields in the journal under systemd, readable text on a terminal.
 
+mod plain;
+mod volume;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::io::IsTerminal;
@@ -13,8 +16,11 @@ use tracing_subscriber::layer::{Context as LayerContext, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt as text};
 
+pub use volume::{LogVolume, Suppressed};
+
 use super::settings::LogSettings;
 use crate::domain::Monotonic;
+use plain::Plain;
 
 /// Journal message ids, by which monitoring finds an event whatever its wording.
 pub mod message_id {
@@ -34,35 +40,38 @@ pub mod message_id {
     pub const ALARM_CLEARED: &str = "9b1e6f04c7d24a58b3f0a2c5d8e7419a";
 }
 
-/// Starts logging for the whole process.
+/// Starts logging for the whole process, and gives the count of what is left out of it.
 ///
 /// # Errors
 /// When the level is no filter, the journal cannot be reached, or logging was started before.
-pub fn init(settings: &LogSettings) -> anyhow::Result<()> {
+pub fn init(settings: &LogSettings) -> anyhow::Result<LogVolume> {
     let filter = EnvFilter::try_new(&settings.level).context("log.level")?;
     let is_journal = match settings.format.as_str() {
         "journal" => true,
         "text" => false,
         _ => connected_to_journal(),
     };
+    let volume = LogVolume::default();
+    let registry = tracing_subscriber::registry().with(filter).with(volume.clone());
     let already = |error| anyhow!("logging cannot be started: {error}");
     if is_journal {
         let journal =
             JournalLog::empty().context("the journal cannot be reached; set log.format = \"text\"")?;
         let layer = JournalLayer { journal: journal.with_syslog_identifier("cooltwin".to_owned()) };
-        tracing_subscriber::registry().with(filter).with(layer).try_init().map_err(already)
+        registry.with(layer).try_init().map_err(already)?;
     } else {
         // The messages say in words what the fields say to machines.
         let message_only = text::format::debug_fn(|writer, field, value| {
-            if field.name() == "message" { write!(writer, "{value:?}") } else { Ok(()) }
+            if field.name() == "message" { write!(Plain::new(writer), "{value:?}") } else { Ok(()) }
         });
         let layer = text::layer()
             .fmt_fields(message_only)
             .with_writer(std::io::stderr)
             .with_ansi(std::io::stderr().is_terminal())
             .with_target(false);
-        tracing_subscriber::registry().with(filter).with(layer).try_init().map_err(already)
+        registry.with(layer).try_init().map_err(already)?;
     }
+    Ok(volume)
 }
 
 /// Hands events to the journal with their fields kept as journal fields.
@@ -113,9 +122,11 @@ impl Fields {
     fn take(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         if field.name() == "message" {
             // Writing to a String cannot fail.
-            let _ = self.message.write_fmt(value);
+            let _ = Plain::new(&mut self.message).write_fmt(value);
         } else {
-            self.others.push((field.name(), value.to_string()));
+            let mut text = String::new();
+            let _ = Plain::new(&mut text).write_fmt(value);
+            self.others.push((field.name(), text));
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod settings;
 mod systemd;
 mod worker;
 
+use logging::LogVolume;
 use settings::{Settings, Source};
 use tokio::sync::watch;
 
@@ -39,6 +40,8 @@ pub struct DaemonConfig {
     pub source: Option<Source>,
     /// The wall clock to go by; the system's unless the time is simulated.
     pub clock: clock::WallClock,
+    /// The count of what the log leaves out, to be told.
+    pub log_volume: LogVolume,
     /// Whether to tell systemd about readiness, status and the watchdog.
     pub notify_systemd: bool,
 }

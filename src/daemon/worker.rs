@@ -13,7 +13,7 @@ use tracing::{debug, error, info, warn};
 use super::clock::{self, WallClock};
 use super::command::{self, CommandKind};
 use super::health::{BrokerHealth, Statistics};
-use super::logging::{LogLimit, message_id};
+use super::logging::{LogLimit, LogVolume, Suppressed, message_id};
 use super::mqtt::{self, Batch, Link, LinkEvent, LinkSettings, Received};
 use super::outbox::{Outbox, Sort};
 use super::reload::Loaded;
@@ -44,6 +44,7 @@ pub(super) struct Worker {
     statistics: Statistics,
     limit: LogLimit,
     rejects_logged: u64,
+    log_volume: LogVolume,
     /// A reload that is being loaded, and where its result is answered.
     reload: Option<JoinHandle<Result<Box<Loaded>, Vec<String>>>>,
     reload_replies: Vec<String>,
@@ -84,6 +85,7 @@ impl Worker {
             statistics: Statistics::new(clock::monotonic(), broker),
             limit: LogLimit::default(),
             rejects_logged: 0,
+            log_volume: config.log_volume,
             reload: None,
             reload_replies: Vec::new(),
             batch: Batch::default(),
@@ -247,6 +249,14 @@ impl Worker {
         }
     }
 
+    /// Says how many lines the log has left out since this was last said.
+    fn log_suppressed(&mut self) {
+        if let Some(Suppressed { lines, place }) = self.log_volume.take_suppressed() {
+            self.statistics.suppressed_log_lines += lines;
+            warn!(lines, "{lines} lines were left out of the log, the most of them at {place}");
+        }
+    }
+
     fn command(&mut self, name: &str, message: &Received) {
         if message.retained {
             // Would be obeyed again at every connect.
@@ -309,6 +319,7 @@ impl Worker {
 
     /// Publishes the health document and renews the status line.
     fn heartbeat(&mut self) {
+        self.log_suppressed();
         if self.statistics.broker.is_connected() {
             let document = self.health_document();
             self.outbox.publish(self.topics.health.clone(), document, Sort::Fleeting, false);

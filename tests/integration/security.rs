@@ -1,6 +1,6 @@
 //! Who may connect to whom, and what must not be told.
 
-use crate::support::{Authority, Broker, Client, Config, cooltwin, stderr};
+use crate::support::{Authority, Broker, Client, Config, cooltwin, frame, stderr};
 
 const STATUS: &str = "cooltwin/test/status";
 const PASSWORD: &str = "correct-horse-battery-staple";
@@ -160,4 +160,25 @@ fn a_password_is_renewed_without_a_restart() {
         1,
         "no restart, no reload"
     );
+}
+
+#[test]
+fn a_flood_of_messages_is_no_flood_of_lines() {
+    const UNITS: usize = 1_000;
+    let broker = Broker::start();
+    let client = Client::connect(&broker, &[STATUS, "cooltwin/test/health"]);
+    // At debug level each new unit is a line.
+    let config = Config::new(&broker.url()).text("log.level", "debug").set("engine.max_units", "5000");
+    let daemon = config.start();
+    client.wait_text(STATUS, "online");
+    for unit in 0..UNITS {
+        client.publish(&format!("hvac/unit-{unit}/sensors"), frame(20.0));
+    }
+    let health = client.wait("health that counts the lines left out", |message| {
+        message.topic.ends_with("health") && message.json()["drops"]["log_lines"].as_u64() > Some(0)
+    });
+    daemon.wait_log("lines were left out of the log");
+    let appeared = daemon.log().lines().filter(|line| line.contains("appeared")).count();
+    assert!(appeared < UNITS, "{appeared}");
+    assert!(health.json()["drops"]["log_lines"].as_u64().unwrap() <= UNITS as u64);
 }
