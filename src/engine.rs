@@ -4,6 +4,7 @@
 //! same [`Engine::handle`].
 
 mod alarms;
+mod clock;
 mod intake;
 mod outlet;
 pub mod settings;
@@ -115,6 +116,8 @@ pub struct Engine {
     /// Since when messages can come, if they can.
     open_since: Option<Monotonic>,
     last_heard: LastHeard,
+    /// Whether the clock last told a time before it can have been set.
+    is_clock_unset: bool,
     /// Whether alarms that an earlier life left at the broker have been removed.
     has_swept: bool,
     /// Alarms of the daemon as a whole.
@@ -150,6 +153,7 @@ impl Engine {
             waiting: 0,
             open_since: None,
             last_heard: LastHeard::default(),
+            is_clock_unset: false,
             has_swept: false,
             alarms: Alarms::default(),
             unit_alarms: 0,
@@ -162,6 +166,7 @@ impl Engine {
 
     /// Handles one input at one time and appends what is to be done to `effects`.
     pub fn handle(&mut self, now: Now, input: Input<'_>, effects: &mut Vec<Effect>) {
+        self.mind_clock(now, effects);
         match input {
             Input::Message { .. } | Input::Readings { .. } => self.intake(now, input, effects),
             Input::Tick => self.tick(now, effects),
@@ -290,6 +295,7 @@ impl Engine {
         self.open_since = old.open_since;
         self.last_heard = old.last_heard;
         self.has_swept = old.has_swept;
+        self.is_clock_unset = old.is_clock_unset;
         self.unit_alarms = old.unit_alarms;
         for (id, unit) in old.units {
             let topics = UnitTopics::new(&self.settings.topics, &id, self.bundle.targets());
@@ -298,6 +304,7 @@ impl Engine {
             adopted.seq = unit.seq;
             adopted.alarms = unit.alarms;
             adopted.last_live = unit.last_live;
+            adopted.told = unit.told;
             adopted.silent_at = Some(unit.last_heard);
             adopted.last_evaluated = unit.last_evaluated;
             // Due at once: what is required, and for how long, may have changed.

@@ -1,6 +1,7 @@
 //! The two clocks the daemon goes by, read at the edge and handed inward as values.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,6 +22,22 @@ pub fn monotonic_nanos() -> u64 {
 #[must_use]
 pub fn monotonic() -> Monotonic {
     Monotonic(monotonic_nanos() / 1_000)
+}
+
+/// Where systemd-timesyncd works. It puts a file `synchronized` there once it has the time from the network;
+/// systemd-time-wait-sync does so for every other NTP daemon.
+const TIMESYNC_FOLDER: &str = "/run/systemd/timesync";
+
+/// Whether the clock has been set by the network since the machine was started; `None` where nobody says so, as
+/// in most containers. A file, because the kernel's own answer (`adjtimex`) is closed to the service by
+/// `ProtectClock` and would need code that the compiler cannot check.
+#[must_use]
+pub fn is_synced() -> Option<bool> {
+    synced_in(Path::new(TIMESYNC_FOLDER))
+}
+
+fn synced_in(folder: &Path) -> Option<bool> {
+    folder.is_dir().then(|| folder.join("synchronized").exists())
 }
 
 /// How long from now until `deadline`; zero when it has passed.
@@ -73,6 +90,15 @@ impl fmt::Debug for WallClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nobody_says_is_unknown() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(synced_in(&folder.path().join("absent")), None);
+        assert_eq!(synced_in(folder.path()), Some(false));
+        std::fs::write(folder.path().join("synchronized"), "").unwrap();
+        assert_eq!(synced_in(folder.path()), Some(true));
+    }
 
     #[test]
     fn a_clock_tells_what_it_is_made_to_tell() {

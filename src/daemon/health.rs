@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::clock;
 use super::mqtt::{Inbox, LinkEvent};
 use super::outbox::Outbox;
 use crate::domain::prediction::SCHEMA_VERSION;
-use crate::domain::{ModelIdentity, Monotonic, Now};
+use crate::domain::{CLOCK_FLOOR, ModelIdentity, Monotonic, Now};
 use crate::engine::Engine;
 
 /// Latencies kept for the percentiles: the last few seconds of a busy site, the last hours of a calm one.
@@ -215,6 +216,7 @@ struct Document<'a> {
     alarms: AlarmsHealth,
     latency_us: Percentiles,
     rss_bytes: Option<u64>,
+    clock_synced: Option<bool>,
     bundle: &'a ModelIdentity,
     broker: &'a BrokerHealth,
     last_error: Option<&'a LastError>,
@@ -316,6 +318,8 @@ impl Statistics {
             alarms: AlarmsHealth::of(engine),
             latency_us: self.latencies.percentiles(),
             rss_bytes: resident_bytes(),
+            // A clock before any possible time was not set, whoever says what.
+            clock_synced: if now.wall < CLOCK_FLOOR { Some(false) } else { clock::is_synced() },
             bundle: &engine.bundle().identity,
             broker: &self.broker,
             last_error: self.last_error.as_ref(),

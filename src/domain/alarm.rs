@@ -50,6 +50,8 @@ pub enum AlarmId {
     UnitSilent,
     /// The broker takes messages but does not deliver them.
     BrokerNotDelivering,
+    /// The clock tells a time before this program was written.
+    ClockNotSet,
     /// A reload was refused; what ran before runs on.
     ReloadFailed,
     /// The state for a warm start cannot be saved.
@@ -60,11 +62,12 @@ impl AlarmId {
     /// The alarms of one unit.
     pub const OF_UNIT: [Self; 1] = [Self::UnitSilent];
     /// The alarms of the daemon as a whole.
-    pub const OF_DAEMON: [Self; 6] = [
+    pub const OF_DAEMON: [Self; 7] = [
         Self::SourceSilent,
         Self::FramesSilent,
         Self::ReadingsSilent,
         Self::BrokerNotDelivering,
+        Self::ClockNotSet,
         Self::ReloadFailed,
         Self::StateNotSaved,
     ];
@@ -78,6 +81,7 @@ impl AlarmId {
             Self::ReadingsSilent => "readings_silent",
             Self::UnitSilent => "unit_silent",
             Self::BrokerNotDelivering => "broker_not_delivering",
+            Self::ClockNotSet => "clock_not_set",
             Self::ReloadFailed => "reload_failed",
             Self::StateNotSaved => "state_not_saved",
         }

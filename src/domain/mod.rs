@@ -19,6 +19,6 @@ pub use prediction::{LatencyMicros, ModelIdentity, PredictionDocument, StateDocu
 pub use quality::{Quality, Reason};
 pub use reject::{RejectCounts, RejectReason};
 pub use state::{Held, History, UnitState};
-pub use time::{Monotonic, Now, Timestamp, ZoneSpec};
+pub use time::{CLOCK_FLOOR, Monotonic, Now, Timestamp, ZoneSpec};
 pub use topic::{TopicError, TopicTemplate};
 pub use unit::{UnitId, UnitIdError};

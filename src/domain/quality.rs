@@ -43,6 +43,8 @@ pub enum Reason {
     TooManyMissing,
     /// No sensor of the unit is fresh, or nothing has come of it for too long: nothing can be predicted.
     Silent,
+    /// The clock was not set when this was predicted: ages of payloads' times cannot be told.
+    ClockNotSet,
     /// A model gave no finite number for this target: nothing can be predicted.
     NotComputable(u16),
     /// A sensor was never read; its features are missing.
@@ -98,6 +100,7 @@ impl Reason {
             Self::RequiredStale(_) => "required_stale",
             Self::TooManyMissing => "too_many_missing",
             Self::Silent => "silent",
+            Self::ClockNotSet => "clock_not_set",
             Self::NotComputable(_) => "not_computable",
             Self::Missing(_) => "missing",
             Self::Stale(_) => "stale",
@@ -123,7 +126,7 @@ impl Reason {
             | Self::OutsideTrainedRange(i) => ReasonSubject::Sensor(i),
             Self::Undefined(i) | Self::IncompleteHistory(i) => ReasonSubject::Feature(i),
             Self::NotComputable(i) | Self::Implausible(i) => ReasonSubject::Target(i),
-            Self::TooManyMissing | Self::Silent => ReasonSubject::Unit,
+            Self::TooManyMissing | Self::Silent | Self::ClockNotSet => ReasonSubject::Unit,
         }
     }
 }

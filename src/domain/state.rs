@@ -212,6 +212,29 @@ impl UnitState {
         self.event_time = self.held.iter().flatten().map(|held| held.event).max();
     }
 
+    /// The clock was not set when these readings came, and is now. Times before `floor` are those of a clock
+    /// that was not set: they are moved to where they belong. Times of payloads stay, and their ages are told
+    /// anew; those beyond `limit` are forgotten. History goes with the times it was sampled at.
+    pub fn clock_was_set(&mut self, now: Now, floor: Timestamp, limit: Timestamp) {
+        let mut has_moved = false;
+        for held in self.held.iter_mut().flatten() {
+            let arrived = now.wall.minus(now.monotonic.since(held.arrived));
+            if held.event < floor {
+                held.event = arrived.minus(held.age_at_arrival);
+                has_moved = true;
+            } else {
+                held.age_at_arrival = arrived.since(held.event);
+            }
+        }
+        if has_moved {
+            self.history.clear();
+        }
+        self.event_time = self.held.iter().flatten().map(|held| held.event).max();
+        if self.event_time.is_some_and(|time| time > limit) {
+            self.forget_times_after(limit);
+        }
+    }
+
     /// Bytes this unit occupies, for the health document and for checking the bound.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
@@ -276,6 +299,26 @@ mod tests {
         assert_eq!(grid_number(Timestamp::from_micros(60_000_000), step), (2, true));
         assert_eq!(grid_number(Timestamp::from_micros(59_999_999), step), (1, false));
         assert_eq!(grid_number(Timestamp::from_micros(-1), step), (-1, false));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_moves_its_own_times_and_tells_ages_anew() {
+        let floor = Timestamp::from_micros(1_000_000_000);
+        let unset = Now { wall: Timestamp::from_micros(5_000_000), monotonic: Monotonic(5_000_000) };
+        let mut state = UnitState::new(3, 1, 2);
+        state.set(0, Held::new(1.0, Timestamp::from_micros(3_000_000), unset));
+        state.set(1, Held::new(1.0, Timestamp::from_micros(2_000_000_000), unset));
+        state.set(2, Held::new(1.0, Timestamp::from_micros(2_900_000_000), unset));
+        state.history.push(1, Timestamp::from_micros(1), &[1.0]);
+        // Set twenty seconds later: the readings arrived at 2480 s.
+        let wall = Timestamp::from_micros(2_500_000_000);
+        let now = Now { wall, monotonic: Monotonic(25_000_000) };
+        state.clock_was_set(now, floor, wall.plus(Duration::from_secs(60)));
+        assert_eq!(state.get(0).unwrap().event, Timestamp::from_micros(2_478_000_000));
+        assert_eq!(state.get(0).unwrap().age(now), Duration::from_secs(22));
+        assert_eq!(state.get(1).unwrap().age(now), Duration::from_secs(500));
+        assert!(state.get(2).is_none() && state.history.is_empty());
+        assert_eq!(state.event_time(), Some(Timestamp::from_micros(2_478_000_000)));
     }
 
     #[test]

@@ -10,6 +10,11 @@ const MICROS: i64 = 1_000_000;
 /// Latest instant the calendar code handles, about the year 9999; later numbers are not times.
 const MAX_MICROS: i64 = 253_402_200_000 * MICROS;
 
+/// 2026-01-01T00:00:00Z: there was no cooltwin before, so a clock that tells an earlier time was never set, as on
+/// a machine without a battery before the network tells it the time. A fixed date, not that of the build, so
+/// that builds can be reproduced and replays do not depend on them.
+pub const CLOCK_FLOOR: Timestamp = Timestamp(1_767_225_600 * MICROS);
+
 /// A wall-clock instant: microseconds since 1970-01-01T00:00:00Z. May be wrong or jump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);

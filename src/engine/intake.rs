@@ -103,6 +103,9 @@ impl Engine {
         arrival: &Arrival<'_>,
         effects: &mut Vec<Effect>,
     ) -> Result<(), RejectReason> {
+        let waited = now.monotonic.since(arrival.arrived);
+        let live = arrival.time.filter(|_| !arrival.retained);
+        let (now, told) = self.time_for(now, arrival.unit, live, waited);
         let event = self.event_time(now, arrival)?;
         let assembler = &self.bundle.evaluator.assembler;
         for reading in &mut self.readings {
@@ -123,8 +126,9 @@ impl Engine {
             // The clock had run ahead and was set back: times beyond it were never true.
             unit.state.forget_times_after(limit);
         }
-        // Messages come in order; that the two clocks are not read in one instant must not make one late.
-        let newest = unit.state.event_time().filter(|time| *time <= now.wall && arrival.time != Some(event));
+        unit.told = told;
+        // Messages come in order: without a time of its own none is late, even when the clock went back a little.
+        let newest = unit.state.event_time().filter(|_| arrival.time != Some(event));
         let event = newest.map_or(event, |newest| event.max(newest));
         unit.last_heard = now.monotonic;
         if !arrival.retained {

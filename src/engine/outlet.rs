@@ -27,7 +27,11 @@ impl Engine {
         reasons.clear();
         if let Some(evaluation) = self.bundle.evaluator.evaluate(&unit.state, now, self.stopwatch) {
             reasons.extend_from_slice(evaluation.reasons);
-            let (quality, time) = (evaluation.quality, evaluation.time);
+            let (mut quality, time) = (evaluation.quality, evaluation.time);
+            if self.is_clock_unset {
+                reasons.push(Reason::ClockNotSet);
+                quality = quality.max(Quality::Uncertain);
+            }
             if let Some(predictions) = evaluation.predictions {
                 self.values.clear();
                 self.values.extend_from_slice(predictions);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::silence::SilenceLimits;
-use crate::domain::{AlarmId, PayloadKeys, TopicError, TopicTemplate, UnitId, ZoneSpec};
+use crate::domain::{AlarmId, PayloadKeys, Timestamp, TopicError, TopicTemplate, UnitId, ZoneSpec};
 
 /// Input and output topics, already checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,6 +133,9 @@ pub struct EngineSettings {
     pub max_waiting: usize,
     /// Whether each target is published as a bare number too.
     pub target_topics: bool,
+    /// A clock that tells an earlier time was never set: see [`crate::domain::CLOCK_FLOOR`]. Replay, which goes
+    /// by times of long ago, has none.
+    pub clock_floor: Timestamp,
     /// How long silence may last before it is an alarm.
     pub silence: SilenceLimits,
     /// The daemon's own alarms stand below this topic.
@@ -167,6 +170,7 @@ impl Default for EngineSettings {
             max_payload_bytes: 64 * 1024,
             max_waiting: 16,
             target_topics: true,
+            clock_floor: Timestamp::from_micros(i64::MIN),
             silence: SilenceLimits::default(),
             daemon_alarms: "cooltwin/main/alarms".to_owned(),
         }

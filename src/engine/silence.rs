@@ -141,9 +141,11 @@ impl Engine {
         let assembler = &mut self.bundle.evaluator.assembler;
         unit.stale_at = assembler.next_stale(&unit.state, now).map(|after| now.monotonic.plus(after));
         unit.silent_at = silent_at;
-        let Some(assembly) = assembler.assemble(&unit.state, now) else { return };
-        let (mut reasons, time) = (assembly.reasons.to_vec(), assembly.time);
-        let mut quality = assembly.quality;
+        // Without any reading, as when their times turned out to be wrong, silence is all there is to say.
+        let (mut reasons, mut quality, time) = match assembler.assemble(&unit.state, now) {
+            Some(assembly) => (assembly.reasons.to_vec(), assembly.quality, assembly.time),
+            None => (Vec::new(), Quality::Good, now.wall),
+        };
         if is_silent {
             quality = Quality::Bad;
             if !reasons.contains(&Reason::Silent) {

@@ -1,6 +1,6 @@
 //! What the engine keeps of one unit beside its readings: numbers, deadlines, waiting messages.
 
-use crate::domain::{Monotonic, Quality, Reason, Token, UnitId, UnitState};
+use crate::domain::{Monotonic, Quality, Reason, Timestamp, Token, UnitId, UnitState};
 
 use super::settings::Topics;
 use crate::monitor::Alarms;
@@ -45,6 +45,8 @@ pub(super) struct Unit {
     pub(super) stale_at: Option<Monotonic>,
     /// When the unit is silent, if nothing arrives until then.
     pub(super) silent_at: Option<Monotonic>,
+    /// The time that the unit's payloads told first, and when, while the clock is not set.
+    pub(super) told: Option<(Timestamp, Monotonic)>,
     /// Quality and reasons of the last published state.
     pub(super) published: Option<(Quality, Vec<Reason>)>,
     /// Alarms of this unit that stand.
@@ -65,6 +67,7 @@ impl Unit {
             waiting: Vec::new(),
             stale_at: None,
             silent_at: None,
+            told: None,
             published: None,
             alarms: Alarms::default(),
         }

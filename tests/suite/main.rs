@@ -10,6 +10,7 @@
 
 mod architecture;
 mod bundles;
+mod clocks;
 #[cfg(feature = "daemon")]
 mod command_line;
 mod reload;

@@ -36,6 +36,8 @@ struct Config {
     frame_silence_ms: Option<u64>,
     reading_silence_ms: Option<u64>,
     unit_silence_ms: Option<u64>,
+    /// The clock counts as not set before this time.
+    clock_floor: Option<String>,
     /// Ticks are run until this time.
     end_ms: Option<u64>,
 }
@@ -115,6 +117,9 @@ fn settings(config: &Config) -> EngineSettings {
     settings.max_payload_bytes = config.max_payload_bytes.unwrap_or(settings.max_payload_bytes);
     settings.max_waiting = config.max_waiting.unwrap_or(settings.max_waiting);
     settings.target_topics = config.target_topics.unwrap_or(false);
+    if let Some(floor) = &config.clock_floor {
+        settings.clock_floor = Timestamp::parse(floor, &ZoneSpec::utc()).unwrap();
+    }
     if let Some(zone) = &config.zone {
         settings.zone = ZoneSpec::parse(zone).unwrap();
     }

@@ -10,7 +10,7 @@ use super::files::{self, Content};
 use super::problem::{Problem, SettingsErrors};
 use super::{BundleSettings, Settings};
 use crate::bundle::PublicKey;
-use crate::domain::{PayloadKeys, TopicTemplate, ZoneSpec};
+use crate::domain::{CLOCK_FLOOR, PayloadKeys, TopicTemplate, ZoneSpec};
 use crate::engine::{EngineSettings, SilenceLimits, TopicTexts, Topics};
 use crate::folder::BUNDLE_PLACES;
 
@@ -185,6 +185,7 @@ impl Settings {
             max_payload_bytes: self.engine.max_payload_bytes,
             max_waiting: self.engine.max_waiting,
             target_topics: self.engine.target_topics,
+            clock_floor: CLOCK_FLOOR,
             silence: SilenceLimits {
                 sources: self.alarms.silence,
                 frames: self.alarms.frame_silence,
