@@ -13,7 +13,7 @@ use anyhow::Context;
 use super::exit::complain;
 use super::input::{Readings, Row};
 use super::{Outcome, model, output};
-use crate::domain::{Effect, Now, Publish, PublishKind, ZoneSpec};
+use crate::domain::{Effect, Now, Publish, PublishKind, Timestamp, ZoneSpec};
 use crate::engine::{Engine, EngineSettings, Input};
 
 /// Most units of one file. Far above any building; a file in which a column of numbers is taken for the unit
@@ -79,6 +79,8 @@ fn replay_settings() -> EngineSettings {
         max_units: MAX_UNITS,
         unit_ttl: Duration::MAX,
         target_topics: false,
+        // Times of long ago are what replay is for.
+        clock_floor: Timestamp::from_micros(i64::MIN),
         ..EngineSettings::default()
     }
 }

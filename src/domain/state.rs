@@ -313,7 +313,7 @@ mod tests {
         // Set twenty seconds later: the readings arrived at 2480 s.
         let wall = Timestamp::from_micros(2_500_000_000);
         let now = Now { wall, monotonic: Monotonic(25_000_000) };
-        state.clock_was_set(now, floor, wall.plus(Duration::from_secs(60)));
+        state.clock_was_set(now, floor, wall.plus(Duration::from_mins(1)));
         assert_eq!(state.get(0).unwrap().event, Timestamp::from_micros(2_478_000_000));
         assert_eq!(state.get(0).unwrap().age(now), Duration::from_secs(22));
         assert_eq!(state.get(1).unwrap().age(now), Duration::from_secs(500));

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::silence::SilenceLimits;
-use crate::domain::{AlarmId, PayloadKeys, Timestamp, TopicError, TopicTemplate, UnitId, ZoneSpec};
+use crate::domain::{
+    AlarmId, CLOCK_FLOOR, PayloadKeys, Timestamp, TopicError, TopicTemplate, UnitId, ZoneSpec,
+};
 
 /// Input and output topics, already checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,7 +172,7 @@ impl Default for EngineSettings {
             max_payload_bytes: 64 * 1024,
             max_waiting: 16,
             target_topics: true,
-            clock_floor: Timestamp::from_micros(i64::MIN),
+            clock_floor: CLOCK_FLOOR,
             silence: SilenceLimits::default(),
             daemon_alarms: "cooltwin/main/alarms".to_owned(),
         }
