@@ -5,8 +5,8 @@
 #     fuzz/run.sh onnx -runs=10000000
 #     ASAN=1 fuzz/run.sh onnx -max_total_time=600      # with AddressSanitizer, half as fast
 #
-# Targets are the files of fuzz/fuzz_targets. Each keeps what it learns in fuzz/corpus/TARGET, starts from there
-# the next time, and leaves what made it fail in fuzz/artifacts/TARGET; `SHOW_PANICS=1 fuzz/run.sh TARGET FILE` runs such a file again.
+# Targets are the files of fuzz/fuzz_targets. Each starts from the inputs in fuzz/seeds/TARGET, keeps what it learns in
+# fuzz/corpus/TARGET for the next time, and leaves what made it fail in fuzz/artifacts/TARGET; `SHOW_PANICS=1 fuzz/run.sh TARGET FILE` runs such a file again.
 # `onnx` is any bytes as a model, `ensemble` is sound tree ensembles whose predictions are compared with a plain walk.
 # Without arguments that bound it, it runs until it finds something. Give way to others with nice.
 #
@@ -45,7 +45,9 @@ fi
 cp ../Cargo.lock Cargo.lock
 host=$(rustc -vV | sed -n 's/^host: //p')
 # With --target the flags are for the target's code only, not for build scripts and macros.
-RUSTFLAGS=$flags cargo build --quiet --release --bin "$target" --target "$host" --target-dir "$build"
+features=()
+case $target in config | packet) features=(--features daemon) ;; esac
+RUSTFLAGS=$flags cargo build --quiet --release --bin "$target" "${features[@]}" --target "$host" --target-dir "$build"
 program=$build/$host/release/$target
 
 mkdir -p "corpus/$target" "artifacts/$target"
@@ -65,4 +67,7 @@ limits=(-timeout=7200 -rss_limit_mb=512 -max_len=4096 -entropic=0 -len_control=0
 # AddressSanitizer's shadow and quarantine are not the program's memory.
 [ "${ASAN:-0}" = 1 ] && limits+=(-rss_limit_mb=2048)
 [ -f "corpus/$target.dict" ] && limits+=(-dict="corpus/$target.dict")
-exec "$program" "${limits[@]}" "$@" "corpus/$target"
+# What it starts from beside that; nothing is written there.
+seeds=()
+[ -d "seeds/$target" ] && seeds=("seeds/$target")
+exec "$program" "${limits[@]}" "$@" "corpus/$target" "${seeds[@]}"

@@ -63,7 +63,16 @@ impl Source {
     /// # Errors
     /// All problems found.
     pub fn load(&self) -> Result<Settings, SettingsErrors> {
-        let values = self.values().map_err(|problem| SettingsErrors(vec![problem]))?;
+        let text = self.file.as_deref().map(read_file).transpose();
+        self.load_text(text.map_err(|problem| SettingsErrors(vec![problem]))?.as_deref())
+    }
+
+    /// The same with the text of the file as it was read.
+    ///
+    /// # Errors
+    /// All problems found.
+    pub fn load_text(&self, text: Option<&str>) -> Result<Settings, SettingsErrors> {
+        let values = self.values(text).map_err(|problem| SettingsErrors(vec![problem]))?;
         let specs = Settings::specs();
         let mut problems = Vec::new();
         let mut flat = BTreeMap::new();
@@ -132,12 +141,14 @@ impl Source {
         self.file.as_ref().map(|file| file.display().to_string())
     }
 
-    fn values(&self) -> Result<BTreeMap<String, Value>, Problem> {
+    fn values(&self, text: Option<&str>) -> Result<BTreeMap<String, Value>, Problem> {
         let mut builder = Config::builder();
-        let mut named = "the environment".to_owned();
-        if let Some(path) = &self.file {
-            named = path.display().to_string();
-            builder = builder.add_source(File::from_str(&read_file(path)?, FileFormat::Toml));
+        let named = match &self.file {
+            Some(path) => path.display().to_string(),
+            None => "the environment".to_owned(),
+        };
+        if let Some(text) = text {
+            builder = builder.add_source(File::from_str(text, FileFormat::Toml));
         }
         let environment = Environment::with_prefix("COOLTWIN")
             .prefix_separator("__")
@@ -171,12 +182,9 @@ fn read_file(path: &Path) -> Result<String, Problem> {
         let remedy = "name a readable TOML file; `cooltwin config` prints a complete one";
         Problem::new(path.display().to_string(), None, reason, remedy)
     };
-    files::inspect(path, files::Content::Public).map_err(problem)?;
-    let length = std::fs::metadata(path).map_err(|error| problem(format!("cannot be read: {error}")))?.len();
-    if length > MAX_CONFIG_BYTES {
-        return Err(problem(format!("has {length} bytes, more than the {MAX_CONFIG_BYTES} allowed")));
-    }
-    std::fs::read_to_string(path).map_err(|error| problem(format!("cannot be read: {error}")))
+    files::inspect(path, files::Content::Public)
+        .and_then(|_| files::read_text(path, MAX_CONFIG_BYTES))
+        .map_err(problem)
 }
 
 fn stray_value(name: &str) -> Problem {

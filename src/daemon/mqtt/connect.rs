@@ -47,11 +47,12 @@ pub(super) fn options(settings: &LinkSettings, clean_session: bool) -> anyhow::R
 
 fn password(mqtt: &MqttSettings) -> anyhow::Result<String> {
     if let Some(path) = &mqtt.password_file {
-        let text = std::fs::read_to_string(located("mqtt.password_file", path)?)
-            .with_context(|| unreadable("mqtt.password_file", path))?;
+        let problem = |reason: String| anyhow!("mqtt.password_file {}: {reason}", path.display());
+        // The line's end is no part of it.
+        let text = files::read_text(path, MAX_PASSWORD_BYTES as u64 + 2).map_err(problem)?;
         let password = text.trim_end_matches(['\r', '\n']);
         if password.len() > MAX_PASSWORD_BYTES {
-            return Err(anyhow!("mqtt.password_file {} is too long for a password", path.display()));
+            return Err(problem("is too long for a password".to_owned()));
         }
         return Ok(password.to_owned());
     }

@@ -18,6 +18,8 @@ pub use broker::Broker;
 
 /// Longest instance name: it stands in topics and in the client id, which old brokers limit.
 const MAX_INSTANCE_BYTES: usize = 64;
+/// Longest file with a public key: a comment and a line.
+const MAX_KEY_FILE_BYTES: u64 = 4 * 1024;
 
 /// What the settings mean once they are known to fit together.
 #[derive(Debug, Clone)]
@@ -222,9 +224,7 @@ fn bundle_key(bundle: &BundleSettings, problems: &mut Vec<Problem>) -> Option<Pu
         Ok(written.to_owned())
     } else {
         let path = Path::new(written);
-        files::inspect(path, Content::Public).and_then(|_| files::locate(path)).and_then(|path| {
-            std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))
-        })
+        files::inspect(path, Content::Public).and_then(|_| files::read_text(path, MAX_KEY_FILE_BYTES))
     };
     let refuse = |reason: String| {
         let remedy =

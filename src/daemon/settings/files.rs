@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -55,12 +56,12 @@ fn locate_in(path: &Path, credentials: Option<OsString>) -> Result<PathBuf, Stri
 /// The file cannot be read, or everybody may change it, and so decide whom this daemon trusts.
 pub(in crate::daemon) fn inspect(path: &Path, content: Content) -> Result<Option<String>, String> {
     let path = locate(path)?;
-    let metadata = File::open(&path)
-        .and_then(|file| file.metadata())
-        .map_err(|error| format!("cannot be read: {error}"))?;
+    let metadata = std::fs::metadata(&path).map_err(unreadable)?;
     if !metadata.is_file() {
+        // Opening a pipe would wait for whoever writes to it.
         return Err("cannot be read: it is no file".to_owned());
     }
+    File::open(&path).map_err(unreadable)?;
     let mode = metadata.permissions().mode();
     if mode & OTHERS_WRITE != 0 {
         return Err(format!("may be changed by everybody; run: chmod o-w {}", path.display()));
@@ -69,6 +70,26 @@ pub(in crate::daemon) fn inspect(path: &Path, content: Content) -> Result<Option
         return Ok(Some(format!("{0} may be read by everybody; run: chmod o-r {0}", path.display())));
     }
     Ok(None)
+}
+
+/// Reads a file of text.
+///
+/// # Errors
+/// It cannot be read, is longer than `most` bytes, or is no UTF-8.
+pub(in crate::daemon) fn read_text(path: &Path, most: u64) -> Result<String, String> {
+    let mut text = String::new();
+    let file = File::open(locate(path)?).map_err(unreadable)?;
+    file.take(most + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > most {
+        return Err(format!("is longer than the {most} bytes allowed"));
+    }
+    Ok(text)
+}
+
+// As `map_err` wants it.
+#[allow(clippy::needless_pass_by_value)]
+fn unreadable(error: std::io::Error) -> String {
+    format!("cannot be read: {error}")
 }
 
 #[cfg(test)]
@@ -109,6 +130,8 @@ mod tests {
         for content in [Content::Secret, Content::Public] {
             assert!(judged(0o646, content).unwrap_err().contains("chmod o-w"));
         }
+        assert_eq!(read_text(&file, 1).unwrap(), "x");
+        assert!(read_text(&file, 0).unwrap_err().contains("longer than"));
         assert!(inspect(folder.path(), Content::Public).unwrap_err().contains("no file"));
         assert!(
             inspect(&folder.path().join("none"), Content::Public).unwrap_err().contains("cannot be read")
