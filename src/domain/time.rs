@@ -75,7 +75,8 @@ impl Timestamp {
             _ => return None,
         };
         let micros = micros.round() as i64;
-        (micros.abs() <= MAX_MICROS).then_some(Self(micros))
+        // Large negative numbers come out of the cast as the smallest integer, which has no positive twin.
+        (-MAX_MICROS..=MAX_MICROS).contains(&micros).then_some(Self(micros))
     }
 }
 
@@ -212,6 +213,8 @@ mod tests {
         }
         assert_eq!(Timestamp::from_epoch_number(f64::INFINITY), None);
         assert_eq!(Timestamp::from_epoch_number(1e300), None);
+        assert_eq!(Timestamp::from_epoch_number(-1e300), None);
+        assert_eq!(Timestamp::from_epoch_number(-1.9e22), None);
     }
 
     #[test]
