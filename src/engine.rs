@@ -9,11 +9,13 @@ mod intake;
 mod outlet;
 pub mod settings;
 mod silence;
+pub mod snapshot;
 mod unit;
 
 pub use alarms::{AlarmCounters, MAX_UNIT_ALARMS};
 pub use settings::{EngineSettings, TopicTexts, Topics};
 pub use silence::SilenceLimits;
+pub use snapshot::{Snapshot, SnapshotError, Stamp};
 
 use std::collections::BTreeMap;
 

@@ -21,7 +21,7 @@ pub use problem::{Problem, SettingsErrors};
 pub use secret::Secret;
 pub use sections::{
     AlarmSettings, BundleSettings, EngineSection, HealthSettings, InstanceSettings, LogSettings,
-    MqttSettings, PayloadSettings, Settings, TopicSettings,
+    MqttSettings, PayloadSettings, Settings, StateSettings, TopicSettings,
 };
 pub use table::{KeySpec, SectionSpec};
 pub use template::template;

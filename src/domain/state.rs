@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::history::History;
 use super::time::{Monotonic, Now, Timestamp, micros_of};
 
 /// The reading a channel holds.
@@ -33,132 +34,6 @@ impl Held {
     }
 }
 
-/// Samples of each signal at the instants of a fixed grid, newest last, oldest overwritten.
-#[derive(Debug, Clone)]
-pub struct History {
-    capacity: usize,
-    /// One ring of `capacity` samples a signal, so that a window is at most two slices.
-    samples: Vec<f64>,
-    /// Position of the newest sample in each ring.
-    head: usize,
-    /// Grid number (instant divided by step) of the newest sample, and how many are held.
-    newest: i64,
-    len: usize,
-    /// Per signal: the newest value and the instant since which it has been held.
-    changed: Vec<(f64, Timestamp)>,
-    /// Per signal: how many of the newest samples in a row have a value.
-    unbroken: Vec<usize>,
-}
-
-impl History {
-    /// Room for `capacity` samples of `signals` signals each.
-    #[must_use]
-    pub fn new(signals: usize, capacity: usize) -> Self {
-        let capacity = capacity.max(1);
-        Self {
-            capacity,
-            samples: vec![f64::NAN; signals * capacity],
-            head: 0,
-            newest: 0,
-            len: 0,
-            changed: vec![(f64::NAN, Timestamp::default()); signals],
-            unbroken: vec![0; signals],
-        }
-    }
-
-    /// Grid number of the newest sample, if there is one.
-    #[must_use]
-    pub fn newest(&self) -> Option<i64> {
-        (self.len > 0).then_some(self.newest)
-    }
-
-    /// Samples that can be held.
-    #[must_use]
-    pub fn capacity(&self) -> usize {
-        self.capacity
-    }
-
-    /// Samples held.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether nothing has been sampled yet.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Forgets everything, keeping the memory.
-    pub fn clear(&mut self) {
-        self.len = 0;
-        self.changed.fill((f64::NAN, Timestamp::default()));
-        self.unbroken.fill(0);
-    }
-
-    /// Adds the samples of grid instant `number`, which is at time `at` and should follow the newest.
-    /// When instants were skipped, what was held before them is dropped.
-    pub fn push(&mut self, number: i64, at: Timestamp, values: &[f64]) {
-        let is_first = self.len == 0;
-        let follows = !is_first && number == self.newest.saturating_add(1);
-        self.len = if follows { (self.len + 1).min(self.capacity) } else { 1 };
-        self.newest = number;
-        self.head = if self.head + 1 < self.capacity { self.head + 1 } else { 0 };
-        for (ring, value) in self.samples.chunks_exact_mut(self.capacity).zip(values) {
-            if let Some(slot) = ring.get_mut(self.head) {
-                *slot = *value;
-            }
-        }
-        for (value, unbroken) in values.iter().zip(&mut self.unbroken) {
-            let before = if follows { *unbroken } else { 0 };
-            *unbroken = if value.is_nan() { 0 } else { (before + 1).min(self.capacity) };
-        }
-        for (value, change) in values.iter().zip(&mut self.changed) {
-            if is_first || value.to_bits() != change.0.to_bits() {
-                *change = (*value, at);
-            }
-        }
-    }
-
-    /// The newest `count` samples of `signal`, oldest first, in two slices; fewer when fewer are held.
-    #[must_use]
-    pub fn tail(&self, signal: usize, count: usize) -> (&[f64], &[f64]) {
-        let count = count.min(self.len);
-        let start = signal * self.capacity;
-        let ring = self.samples.get(start..start + self.capacity).unwrap_or_default();
-        let end = self.head + 1;
-        if count <= end {
-            (ring.get(end - count..end).unwrap_or_default(), &[])
-        } else {
-            let older = count - end;
-            (ring.get(self.capacity - older..).unwrap_or_default(), ring.get(..end).unwrap_or_default())
-        }
-    }
-
-    /// Sample of `signal` taken `back` instants before the newest; `None` when it is not held.
-    #[must_use]
-    pub fn back(&self, signal: usize, back: usize) -> Option<f64> {
-        if back >= self.len {
-            return None;
-        }
-        let position = if back <= self.head { self.head - back } else { self.head + self.capacity - back };
-        self.samples.get(signal * self.capacity + position).copied()
-    }
-
-    /// How many of the newest samples of `signal` in a row have a value.
-    #[must_use]
-    pub fn unbroken(&self, signal: usize) -> usize {
-        if self.len == 0 { 0 } else { self.unbroken.get(signal).copied().unwrap_or(0) }
-    }
-
-    /// The value `signal` had at the newest sample and since when it has had it.
-    #[must_use]
-    pub fn last_change(&self, signal: usize) -> Option<(f64, Timestamp)> {
-        if self.len == 0 { None } else { self.changed.get(signal).copied() }
-    }
-}
-
 /// Everything held of one unit. Memory is fixed when it is made.
 #[derive(Debug, Clone)]
 pub struct UnitState {
@@ -173,6 +48,12 @@ impl UnitState {
     #[must_use]
     pub fn new(channels: usize, signals: usize, capacity: usize) -> Self {
         Self { held: vec![None; channels], history: History::new(signals, capacity), event_time: None }
+    }
+
+    /// A unit as it was saved: held readings by channel, samples, and the latest event time.
+    #[must_use]
+    pub fn restored(held: Vec<Option<Held>>, history: History, event_time: Option<Timestamp>) -> Self {
+        Self { held, history, event_time }
     }
 
     /// The latest event time among the readings applied.
@@ -238,11 +119,7 @@ impl UnitState {
     /// Bytes this unit occupies, for the health document and for checking the bound.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>()
-            + self.held.capacity() * size_of::<Option<Held>>()
-            + self.history.samples.capacity() * size_of::<f64>()
-            + self.history.changed.capacity() * size_of::<(f64, Timestamp)>()
-            + self.history.unbroken.capacity() * size_of::<usize>()
+        size_of::<Self>() + self.held.capacity() * size_of::<Option<Held>>() + self.history.memory_bytes()
     }
 }
 
@@ -262,27 +139,6 @@ pub fn grid_time(number: i64, step: Duration) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn history_keeps_the_newest_and_knows_changes() {
-        let mut history = History::new(1, 3);
-        for (number, value) in [(10, 1.0), (11, 1.0), (12, 2.0), (13, 2.0)] {
-            history.push(number, grid_time(number, Duration::from_secs(30)), &[value]);
-        }
-        assert_eq!(history.newest(), Some(13));
-        assert_eq!(
-            (history.back(0, 0), history.back(0, 2), history.back(0, 3)),
-            (Some(2.0), Some(1.0), None)
-        );
-        for count in 0..5 {
-            let (older, newer) = history.tail(0, count);
-            let joined = [older, newer].concat();
-            assert_eq!(joined, [1.0, 2.0, 2.0][3 - count.min(3)..], "{count}");
-        }
-        assert_eq!(history.last_change(0), Some((2.0, Timestamp::from_micros(360_000_000))));
-        history.push(99, grid_time(99, Duration::from_secs(30)), &[2.0]);
-        assert_eq!((history.len(), history.back(0, 1)), (1, None));
-    }
 
     #[test]
     fn age_follows_the_monotonic_clock() {

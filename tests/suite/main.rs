@@ -16,3 +16,4 @@ mod command_line;
 mod reload;
 mod scenarios;
 mod streaming;
+mod warm;

@@ -140,6 +140,18 @@ sections! {
         public_key: Option<String> = None, example "\"/etc/cooltwin/minisign.pub\"";
     }
 
+    /// Warm starts: what the windows look at is saved at a stop and taken up at the next start, so that they need
+    /// not fill anew.
+    [state] StateSettings {
+        /// Folder to save in. Unset: the state directory that systemd gives the service, else nothing is saved.
+        path: Option<PathBuf> = None, example "\"/var/lib/cooltwin\"";
+        /// How often it is saved while running, for the case of a crash; "0s": at a stop only. Rarely, because
+        /// writing wears SD cards.
+        interval: Duration = s(15 * 60), from s(0) => s(24 * 3600);
+        /// Take up at the start what was saved. With false nothing is saved either.
+        warm_start: bool = true;
+    }
+
     /// The heartbeat.
     [health] HealthSettings {
         /// How often the health document is published.
