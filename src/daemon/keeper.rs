@@ -15,8 +15,8 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use super::clock;
 use super::settings::StateSettings;
 use crate::domain::{Effect, Now};
-use crate::engine::snapshot::{MAX_SNAPSHOT_BYTES, Snapshot, Stamp};
 use crate::engine::Engine;
+use crate::engine::snapshot::{MAX_SNAPSHOT_BYTES, Snapshot, Stamp};
 
 /// Names the run of the machine; hidden from services with `ProcSubset=pid`.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -49,6 +49,8 @@ pub(super) struct Keeper {
     file: Option<PathBuf>,
     due: Option<Interval>,
     saving: Option<JoinHandle<Result<(), String>>>,
+    /// It is time to save, and the moment is waited for.
+    pub(super) is_due: bool,
 }
 
 impl Keeper {
@@ -62,7 +64,7 @@ impl Keeper {
             due.set_missed_tick_behavior(MissedTickBehavior::Delay);
             due
         });
-        Self { file, due, saving: None }
+        Self { file, due, saving: None, is_due: false }
     }
 
     /// The file, if one is kept.
@@ -115,7 +117,12 @@ impl Keeper {
     ///
     /// # Errors
     /// Why it is not saved.
-    pub(super) async fn finish(&mut self, engine: &Engine, now: Now, deadline: Instant) -> Result<(), String> {
+    pub(super) async fn finish(
+        &mut self,
+        engine: &Engine,
+        now: Now,
+        deadline: Instant,
+    ) -> Result<(), String> {
         let late = |_| "the file system did not take it in time".to_owned();
         if let Some(saving) = self.saving.take() {
             // Two writers would share one temporary file.
@@ -157,7 +164,9 @@ fn elapsed(saved: &Stamp, here: &Stamp) -> Result<Duration, String> {
         return Ok(now.monotonic.since(then.monotonic));
     }
     if !(saved.is_synced && here.is_synced) {
-        return Err("the machine may have been started since, and nobody says that its clock is right".to_owned());
+        return Err(
+            "the machine may have been started since, and nobody says that its clock is right".to_owned()
+        );
     }
     if now.wall < then.wall {
         return Err(format!("it is from {}, which is to come", then.wall));

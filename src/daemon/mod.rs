@@ -13,6 +13,7 @@
 pub mod clock;
 mod command;
 mod health;
+mod keeper;
 pub mod logging;
 mod mqtt;
 mod outbox;

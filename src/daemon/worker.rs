@@ -2,6 +2,7 @@
 
 mod alarms;
 mod lifecycle;
+mod warm;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tracing::{debug, error, info, warn};
 use super::clock::{self, WallClock};
 use super::command::{self, CommandKind};
 use super::health::{BrokerHealth, Statistics};
+use super::keeper::{Keeper, Kept};
 use super::logging::{LogLimit, LogVolume, Suppressed, message_id};
 use super::mqtt::{self, Batch, Link, LinkEvent, LinkSettings, Received};
 use super::outbox::{Outbox, Sort};
@@ -49,6 +51,7 @@ pub(super) struct Worker {
     reload: Option<JoinHandle<Result<Box<Loaded>, Vec<String>>>>,
     reload_replies: Vec<String>,
     health: Interval,
+    keeper: Keeper,
     // Reused from turn to turn.
     batch: Batch,
     effects: Vec<Effect>,
@@ -62,6 +65,7 @@ enum Wake {
     Reload,
     Loaded(Result<Box<Loaded>, Vec<String>>),
     Health,
+    Kept(Kept),
     Turn,
 }
 
@@ -77,6 +81,7 @@ impl Worker {
             outbox: Outbox::default(),
             link,
             health: every(config.settings.health.interval),
+            keeper: Keeper::new(&config.settings.state, &config.settings.instance.name),
             settings: config.settings,
             topics: checked.topics,
             source: config.source,
@@ -95,6 +100,7 @@ impl Worker {
         worker.warn(checked.warnings);
         // Kept as a retained state: every connection publishes it.
         worker.publish_status("online");
+        worker.warm_start();
         Ok(worker)
     }
 
@@ -111,9 +117,11 @@ impl Worker {
                     self.statistics.roll(clock::monotonic(), &self.engine);
                     self.heartbeat();
                 }
+                Wake::Kept(kept) => self.keep(kept),
                 Wake::Turn => {}
             }
             self.turn();
+            self.save_when_due();
             // Only here, after a completed turn: the watchdog of a worker that hangs is not fed.
             self.notifier.feed(clock::monotonic());
         }
@@ -150,6 +158,7 @@ impl Worker {
             loaded = finished(&mut self.reload) => Wake::Loaded(loaded),
             () = self.link.broken() => Wake::LinkBroken,
             _ = self.health.tick() => Wake::Health,
+            kept = self.keeper.wait() => Wake::Kept(kept),
             () = inbox.ready(), if !has_more => Wake::Turn,
             () = tokio::task::yield_now(), if has_more => Wake::Turn,
             () = tokio::time::sleep(sleep) => Wake::Turn,

@@ -22,3 +22,4 @@ mod secrets;
 mod security;
 mod signatures;
 mod support;
+mod warm;

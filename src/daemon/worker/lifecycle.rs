@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
 use super::{Worker, clock, every};
+use crate::daemon::keeper::Keeper;
 use crate::daemon::logging::message_id;
 use crate::daemon::mqtt::{LinkSettings, OFFLINE};
 use crate::daemon::outbox::Sort;
@@ -88,6 +89,9 @@ impl Worker {
             self.health = every(loaded.settings.health.interval);
         }
         self.warn(loaded.checked.warnings);
+        if loaded.settings.state != self.settings.state {
+            self.keeper = Keeper::new(&loaded.settings.state, &loaded.settings.instance.name);
+        }
         self.settings = loaded.settings;
         let engine = Engine::new(loaded.bundle, loaded.checked.engine, clock::monotonic_nanos);
         let old = std::mem::replace(&mut self.engine, engine);
@@ -114,6 +118,7 @@ impl Worker {
         let deadline = Instant::now() + self.settings.instance.stop_timeout;
         self.handle(self.wall.both(), Input::Flush);
         self.drain(deadline).await;
+        self.save_at_stop(deadline).await;
         let unconfirmed = self.outbox.unconfirmed();
         self.publish_status(OFFLINE);
         self.drain(deadline).await;
