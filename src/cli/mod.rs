@@ -49,8 +49,8 @@ and keeps the present ones if anything is wrong with the new.
 
 Examples:
   cooltwin run --config /etc/cooltwin/cooltwin.toml
-  cooltwin run --set mqtt.url=mqtt://broker:1883
-  COOLTWIN__MQTT__URL=mqtt://broker:1883 cooltwin run";
+  cooltwin run --set mqtt.url=mqtts://broker:8883
+  COOLTWIN__MQTT__URL=mqtts://broker:8883 cooltwin run";
 
 const CHECK_EXAMPLES: &str = "\
 Everything that is wrong is said at once, with what to do about it; the exit

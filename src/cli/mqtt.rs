@@ -1,10 +1,13 @@
 //! What the command line needs of MQTT: addresses and a plain client. The daemon has its own.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 use rumqttc::{AsyncClient, EventLoop, MqttOptions, NetworkOptions};
+
+use super::Failure;
 
 /// Port of MQTT without TLS.
 const DEFAULT_PORT: u16 = 1883;
@@ -14,6 +17,29 @@ const MAX_PACKET_BYTES: usize = 256 * 1024;
 const REQUESTS: usize = 64;
 /// Longest wait for a connection, s.
 const CONNECT_TIMEOUT_S: u64 = 5;
+
+/// An address as it was asked for. Judged after the arguments are read: their parser would repeat a wrong one,
+/// password and all.
+#[derive(Debug, Clone)]
+pub struct Asked(Result<Address, String>);
+
+impl Asked {
+    /// The address.
+    ///
+    /// # Errors
+    /// It is none (exit code 64).
+    pub fn address(&self) -> Result<&Address, Failure> {
+        self.0.as_ref().map_err(|reason| Failure::usage(format!("--mqtt: {reason}")))
+    }
+}
+
+impl FromStr for Asked {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.parse()))
+    }
+}
 
 /// A broker: `mqtt://[USER:PASSWORD@]HOST[:PORT]`.
 #[derive(Clone, PartialEq, Eq)]

@@ -25,7 +25,7 @@ pub struct SourceArgs {
     /// Configuration file, TOML; `cooltwin config` prints a documented one. Without it, the defaults
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Override one setting, as in `--set mqtt.url=mqtt://broker:1883`; may be given several times
+    /// Override one setting, as in `--set mqtt.url=mqtts://broker:8883`; may be given several times
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE", value_parser = parse_override)]
     overrides: Vec<(String, String)>,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::ValueEnum;
 
-use super::mqtt::Address;
+use super::mqtt::Asked;
 use super::publish::{self, Style};
 use super::{Failure, Outcome, output};
 use crate::domain::{Timestamp, ZoneSpec};
@@ -61,7 +61,7 @@ pub struct Args {
     pub format: Form,
     /// Publish to this broker instead of printing: `mqtt://[USER:PASSWORD@]HOST[:PORT]`
     #[arg(long, value_name = "URL")]
-    pub mqtt: Option<Address>,
+    pub mqtt: Option<Asked>,
     /// How publishing goes about it.
     #[command(flatten)]
     pub style: Style,
@@ -98,7 +98,8 @@ pub fn simulate(args: Args) -> Outcome {
     let config = |start| SimulatorConfig { seed, units, start, step, faults };
     let simulator =
         |config| Simulator::new(config).map_err(|error| Failure::usage(format!("simulate: {error}")));
-    if let Some(broker) = &args.mqtt {
+    if let Some(asked) = &args.mqtt {
+        let broker = asked.address()?;
         let start_us = args.style.start_us(start_us, wall_us(), rows, step).map_err(Failure::usage)?;
         return publish::publish(simulator(config(start_us))?, step, rows, broker, &args.style);
     }

@@ -226,6 +226,11 @@ fn mistakes_with_secrets_are_reported_without_them() {
         assert_eq!(output.status.code(), Some(78), "{argument}: {}", stderr(&output));
         assert_silent(argument, &(stdout(&output) + &stderr(&output)), &[PASSWORD]);
     }
+    for address in ["mqtts://u:", "u:", "mqtt:u:"] {
+        let output = cooltwin(&["simulate", "--mqtt", &format!("{address}{PASSWORD}@host")]);
+        assert_eq!(output.status.code(), Some(64), "{address}: {}", stderr(&output));
+        assert_silent(address, &(stdout(&output) + &stderr(&output)), &[PASSWORD]);
+    }
     for name in ["COOLTWIN__MQTT__PASWORD", "COOLTWIN__PASSWORD", "COOLTWIN__MQTT__PASSWORD__X"] {
         let output = program().args(["check"]).env(name, PASSWORD).output().unwrap();
         assert_eq!(output.status.code(), Some(78), "{name}: {}", stderr(&output));
