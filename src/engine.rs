@@ -9,12 +9,14 @@ mod intake;
 mod outlet;
 pub mod settings;
 mod silence;
+mod sizes;
 pub mod snapshot;
 mod unit;
 
 pub use alarms::{AlarmCounters, MAX_UNIT_ALARMS};
 pub use settings::{EngineSettings, TopicTexts, Topics};
 pub use silence::SilenceLimits;
+pub use sizes::Sizes;
 pub use snapshot::{Snapshot, SnapshotError, Stamp};
 
 use std::collections::BTreeMap;
@@ -260,12 +262,6 @@ impl Engine {
             }
         }
         by_quality
-    }
-
-    /// Bytes held for units.
-    #[must_use]
-    pub fn unit_memory_bytes(&self) -> usize {
-        self.units.values().map(|unit| unit.state.memory_bytes() + size_of::<Unit>()).sum()
     }
 
     /// The loaded bundle.

@@ -108,6 +108,9 @@ pub struct Alarm {
 }
 
 impl Alarm {
+    /// Most bytes of text and remedy together: no character has more than four.
+    pub const MAX_BYTES: usize = 2 * 4 * MAX_ALARM_CHARS;
+
     /// An alarm; texts beyond [`MAX_ALARM_CHARS`] are cut.
     #[must_use]
     pub fn new(id: AlarmId, severity: Severity, text: &str, remedy: &str) -> Self {

@@ -63,6 +63,13 @@ impl Alarms {
         self.standing.iter()
     }
 
+    /// Bytes beyond the struct itself.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let texts = self.standing.iter().map(|one| one.alarm.text.capacity() + one.alarm.remedy.capacity());
+        self.standing.capacity() * size_of::<Standing>() + texts.sum::<usize>()
+    }
+
     /// How many stand.
     #[must_use]
     pub fn len(&self) -> usize {

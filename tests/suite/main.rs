@@ -9,6 +9,7 @@
 //! Tests of the library as a whole: the layers, the engine's scenarios, streaming against batch.
 
 mod architecture;
+mod bounds;
 mod bundles;
 mod clocks;
 #[cfg(feature = "daemon")]

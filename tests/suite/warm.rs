@@ -237,7 +237,7 @@ proptest! {
             engine.handle(at(40), Input::Tick, &mut effects);
             feed(&mut engine, 70, &ALL);
             engine.handle(at(70), Input::Flush, &mut effects);
-            prop_assert!(engine.unit_memory_bytes() < 10_000);
+            prop_assert!(engine.sizes().unit_bytes <= engine.bytes_per_unit());
             save(&engine, at(71));
         }
     }
