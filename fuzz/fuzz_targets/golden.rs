@@ -3,26 +3,12 @@
 
 use std::cell::RefCell;
 
-use cooltwin::bundle::{Bundle, BundleFiles, golden};
+use cooltwin::bundle::{Bundle, golden};
+use cooltwin_fuzz::tiny;
 use libfuzzer_sys::fuzz_target;
 
-fn tiny() -> Bundle {
-    let mut files = BundleFiles::default();
-    let of: [(&str, &[u8]); 4] = [
-        ("bundle.toml", include_bytes!("../../tests/bundles/tiny/bundle.toml")),
-        ("golden.jsonl", include_bytes!("../../tests/bundles/tiny/golden.jsonl")),
-        ("reference.json", include_bytes!("../../tests/bundles/tiny/reference.json")),
-        ("t.onnx", include_bytes!("../../tests/bundles/tiny/t.onnx")),
-    ];
-    files.0.extend(of.map(|(name, bytes)| (name.to_owned(), bytes.to_vec())));
-    match Bundle::load(&files) {
-        Ok(bundle) => bundle,
-        Err(errors) => panic!("the tiny bundle is sound: {errors}"),
-    }
-}
-
 thread_local! {
-    static BUNDLE: RefCell<Bundle> = RefCell::new(tiny());
+    static BUNDLE: RefCell<Bundle> = RefCell::new(tiny::bundle());
 }
 
 fuzz_target!(|text: &str| {

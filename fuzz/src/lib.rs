@@ -6,4 +6,5 @@ pub mod judge;
 pub mod mutate;
 pub mod random;
 pub mod seeds;
+pub mod tiny;
 pub mod watchdog;
