@@ -1,11 +1,11 @@
-//! From settings to connect options: credentials, will, TLS. Files are read anew at every attempt, so a
+//! From settings to the greeting: credentials, will, TLS. Files are read anew at every attempt, so a
 //! renewed certificate or password needs no restart.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use rumqttc::{LastWill, MqttOptions, QoS, TlsConfiguration, Transport};
+use rumqttc::{Connect, LastWill, QoS};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -13,9 +13,6 @@ use rustls::{ClientConfig, RootCertStore};
 use super::LinkSettings;
 use crate::daemon::settings::{MqttSettings, files};
 
-/// Largest packet read. MQTT knows no way to skip a message, so the limit stands far above what is used
-/// (`engine.max_payload_bytes`, at most 1 MiB); a larger one costs the session, see the link's `purge`.
-pub(super) const MAX_INCOMING_BYTES: usize = 16 * 1024 * 1024;
 /// Largest packet written; the outbox refuses what would not fit.
 pub(in crate::daemon) const MAX_OUTGOING_BYTES: usize = 1024 * 1024;
 /// Longest password file: brokers allow 65,535 bytes.
@@ -24,25 +21,27 @@ const MAX_PASSWORD_BYTES: usize = 65_535;
 /// What is published for us when the connection dies.
 pub(in crate::daemon) const OFFLINE: &str = "offline";
 
-/// Builds the options of one connection attempt. Reads files.
-pub(super) fn options(settings: &LinkSettings, clean_session: bool) -> anyhow::Result<MqttOptions> {
+/// What one attempt to connect needs beside the address. Never shown: it holds the password.
+pub(super) struct Credentials {
+    /// The CONNECT packet.
+    pub(super) greeting: Connect,
+    /// How to speak TLS, where it is spoken.
+    pub(super) tls: Option<Arc<ClientConfig>>,
+}
+
+/// Reads the files and puts together what one attempt needs.
+pub(super) fn credentials(settings: &LinkSettings) -> anyhow::Result<Credentials> {
     let mqtt = &settings.mqtt;
-    let mut options = MqttOptions::new(&settings.client_id, &settings.broker.host, settings.broker.port);
-    options
-        .set_keep_alive(mqtt.keep_alive)
-        .set_clean_session(clean_session)
-        .set_max_packet_size(MAX_INCOMING_BYTES, MAX_OUTGOING_BYTES)
-        .set_last_will(LastWill::new(&settings.status_topic, OFFLINE, QoS::AtLeastOnce, true))
-        // The client's own bookkeeping is not used, see `connection`.
-        .set_inflight(1);
+    let mut greeting = Connect::new(&settings.client_id);
+    // The probe ticks at a fraction of it, so rounding up by less than a second changes nothing.
+    greeting.keep_alive = u16::try_from(mqtt.keep_alive.as_millis().div_ceil(1_000)).unwrap_or(u16::MAX);
+    greeting.clean_session = mqtt.clean_session;
+    greeting.last_will = Some(LastWill::new(&settings.status_topic, OFFLINE, QoS::AtLeastOnce, true));
     if let Some(user) = &mqtt.username {
-        options.set_credentials(user, password(mqtt)?);
+        greeting.set_login(user, password(mqtt)?);
     }
-    if settings.broker.is_tls {
-        let tls = TlsConfiguration::Rustls(Arc::new(tls(mqtt)?));
-        options.set_transport(Transport::tls_with_config(tls));
-    }
-    Ok(options)
+    let tls = if settings.broker.is_tls { Some(Arc::new(tls(mqtt)?)) } else { None };
+    Ok(Credentials { greeting, tls })
 }
 
 fn password(mqtt: &MqttSettings) -> anyhow::Result<String> {
@@ -109,10 +108,10 @@ fn unreadable(setting: &str, path: &Path) -> String {
     format!("{setting} {} cannot be read", path.display())
 }
 
-/// Tries to build the options, for a check without connecting.
+/// Tries to read the credentials, for a check without connecting.
 ///
 /// # Errors
 /// What is wrong with certificates, keys or the password file.
 pub(in crate::daemon) fn check(settings: &LinkSettings) -> anyhow::Result<()> {
-    options(settings, settings.mqtt.clean_session).map(|_| ())
+    credentials(settings).map(|_| ())
 }

@@ -1,24 +1,23 @@
 //! One connection, from its acceptance to its end.
 //!
-//! Of rumqttc it uses the connecting (TCP, TLS, greeting) and the codec, and drives the packets itself. The
-//! outbox knows what is unconfirmed and the broker knows what is unacknowledged, so nothing is kept here
-//! that would have to be rescued when the connection dies, packet ids cannot collide, and a whole
-//! batch leaves in one write.
+//! Of rumqttc it uses the codec, and drives the packets itself. The outbox knows what is unconfirmed and the
+//! broker knows what is unacknowledged, so nothing is kept here that would have to be rescued when the
+//! connection dies, packet ids cannot collide, and a whole batch leaves in one write.
 
 use std::collections::VecDeque;
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
 use rumqttc::{
-    Event, EventLoop, Packet, PubAck, Publish, QoS, StateError, Subscribe, SubscribeFilter,
-    SubscribeReasonCode, Unsubscribe,
+    Packet, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeFilter, SubscribeReasonCode, Unsubscribe,
 };
-use tokio::time::{Instant, MissedTickBehavior, timeout};
+use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 use super::error::LinkError;
 use super::exchange::{Command, Epoch, LinkEvent, PublishId, Received};
-use super::{Shared, connect};
+use super::frames::Frame;
+use super::probe::{Outcome, Probe};
+use super::wire::{Traffic, Wire};
+use super::{Shared, backoff, connect};
 use crate::daemon::clock;
 use crate::domain::Token;
 
@@ -29,10 +28,9 @@ const SUBSCRIBE_ID: u16 = u16::MAX - 1;
 const UNSUBSCRIBE_ID: u16 = u16::MAX;
 /// Most packets read before what came is handed on and answers are written.
 const READ_BATCH: usize = 128;
-/// Most commands written between two looks at what came in: below the size of common socket buffers, so
-/// that a broker that does not read while it writes cannot block us for long.
+/// Most commands turned into packets at one go.
 const WRITE_BATCH: usize = 256;
-/// A broker that is alive but confirms nothing for this long has forgotten us.
+/// A broker that is alive but confirms nothing, or takes nothing, for this long has forgotten us.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How a connection ended without an error.
@@ -97,23 +95,16 @@ fn packet_id_of(token: Token, epoch: Epoch) -> Option<u16> {
 }
 
 /// One attempt to connect; says whether the broker still knew the session.
-pub(super) async fn open(shared: &Shared, clean_session: bool) -> Result<(EventLoop, bool), LinkError> {
+pub(super) async fn open(shared: &Shared) -> Result<(Wire, bool), LinkError> {
     let settings = shared.settings.clone();
     // Certificates are read from disk, possibly hundreds of them.
-    let options = tokio::task::spawn_blocking(move || connect::options(&settings, clean_session))
+    let credentials = tokio::task::spawn_blocking(move || connect::credentials(&settings))
         .await
         .map_err(|error| LinkError::Setup(error.to_string()))?
         .map_err(|error| LinkError::Setup(format!("{error:#}")))?;
-    let limit = shared.settings.mqtt.connect_timeout;
-    let mut event_loop = EventLoop::new(options, 1);
-    event_loop.network_options.set_tcp_nodelay(true);
-    event_loop.network_options.set_connection_timeout(limit.as_secs().max(1));
-    match timeout(limit, event_loop.poll()).await {
-        Ok(Ok(Event::Incoming(Packet::ConnAck(greeting)))) => Ok((event_loop, greeting.session_present)),
-        Ok(Ok(other)) => Err(LinkError::Protocol(format!("unexpected answer to CONNECT: {other:?}"))),
-        Ok(Err(error)) => Err(error.into()),
-        Err(_) => Err(LinkError::ConnectTimeout),
-    }
+    let settings = &shared.settings;
+    let limit = settings.mqtt.connect_timeout;
+    Wire::open(&settings.broker, credentials, settings.max_payload_bytes, limit).await
 }
 
 /// One connection's state beside the socket.
@@ -123,112 +114,94 @@ struct Connection<'s> {
     in_flight: InFlight,
     received: Vec<Received>,
     confirmed: Vec<PublishId>,
+    /// QoS 0 publishes, which count as confirmed once everything written has left.
+    leaving: Vec<PublishId>,
     commands: Vec<Command>,
-    packets: Vec<Packet>,
+    packets: VecDeque<Packet>,
+    /// Begun when the subscriptions are confirmed.
+    probe: Option<Probe>,
     /// A message had no room: take no QoS 1 message any more, so that the order holds when they come again.
     is_discarding: bool,
-    last_incoming: Instant,
     pinged: Option<Instant>,
 }
 
 enum Step {
-    Packet(Result<Packet, StateError>),
+    Traffic(Result<Traffic, LinkError>),
     Commands,
+    Ping,
     Probe,
     Stop,
 }
 
 /// Serves an open connection until it ends.
-pub(super) async fn serve(
-    shared: &Shared,
-    mut event_loop: EventLoop,
-    epoch: Epoch,
-) -> Result<Ended, LinkError> {
-    let Some(network) = event_loop.network.as_mut() else {
-        return Err(LinkError::Protocol("the connection vanished".to_owned()));
-    };
+pub(super) async fn serve(shared: &Shared, mut wire: Wire, epoch: Epoch) -> Result<Ended, LinkError> {
     let mut connection = Connection::new(shared, epoch);
     let keep_alive = shared.settings.mqtt.keep_alive;
-    // A little ahead of the broker's patience; a dead link shows at the second probe.
-    let mut probe = tokio::time::interval(keep_alive.mul_f64(0.75));
-    probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    probe.reset();
+    // A little ahead of the broker's patience; a dead link shows at the second ping.
+    let mut ping = tokio::time::interval(keep_alive.mul_f64(0.75));
+    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ping.reset();
     let mut stop = shared.stop.clone();
     connection.packets = subscriptions(shared);
     let mut more = false;
     loop {
-        if !connection.packets.is_empty() {
-            let packets = &mut connection.packets;
-            let write = async {
-                for packet in packets.drain(..) {
-                    network.write(packet).await?;
-                }
-                network.flush().await
-            };
-            timeout(keep_alive, write).await.map_err(|_| LinkError::Unresponsive)??;
-            // QoS 0 is confirmed once it is on its way.
-            connection.hand_over();
+        while wire.has_room()
+            && let Some(packet) = connection.packets.pop_front()
+        {
+            wire.write(&packet)?;
         }
+        // While the broker takes no more, orders wait where they are.
+        let is_idle = connection.packets.is_empty();
+        let probe_due = connection.probe.as_ref().map(Probe::due);
         let step = tokio::select! {
-            packet = network.read() => Step::Packet(packet),
-            () = shared.orders.ready() => Step::Commands,
-            () = tokio::task::yield_now(), if more => Step::Commands,
-            _ = probe.tick() => Step::Probe,
+            traffic = wire.next() => Step::Traffic(traffic),
+            () = shared.orders.ready(), if is_idle && !more => Step::Commands,
+            () = tokio::task::yield_now(), if is_idle && more => Step::Commands,
+            _ = ping.tick() => Step::Ping,
+            () = sleep_until(probe_due.unwrap_or_else(Instant::now)), if probe_due.is_some() => Step::Probe,
             () = shared.inbox.drained(), if connection.is_discarding && connection.in_flight.is_empty() => {
                 return Ok(Ended::Redeliver);
             }
             _ = stop.wait_for(|stop| *stop) => Step::Stop,
         };
         match step {
-            Step::Packet(packet) => {
-                connection.incoming(packet?);
+            Step::Traffic(traffic) => {
+                connection.traffic(traffic?);
                 for _ in 1..READ_BATCH {
-                    let Some(packet) = ready(network.read()).await else { break };
-                    connection.incoming(packet?);
+                    let Some(traffic) = wire.ready().await else { break };
+                    connection.traffic(traffic?);
                 }
                 connection.hand_over();
-                more = connection.orders()?;
+                if connection.packets.is_empty() {
+                    more = connection.orders()?;
+                }
             }
             Step::Commands => more = connection.orders()?,
-            Step::Probe => connection.probe()?,
+            Step::Ping => connection.ping(&wire)?,
+            Step::Probe => connection.probe(!wire.is_flushed()),
             Step::Stop => {
                 while connection.orders()? {}
-                connection.packets.push(Packet::Disconnect);
-                let write = async {
-                    for packet in connection.packets.drain(..) {
-                        network.write(packet).await?;
-                    }
-                    network.flush().await
-                };
-                timeout(keep_alive, write).await.map_err(|_| LinkError::Unresponsive)??;
+                for packet in connection.packets.drain(..) {
+                    wire.write(&packet)?;
+                }
+                wire.write(&Packet::Disconnect)?;
+                wire.leave(keep_alive).await?;
                 return Ok(Ended::Stopped);
             }
         }
     }
 }
 
-/// The result of a future that is ready now, without waiting for it. Reading is cancel safe.
-async fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    std::future::poll_fn(|context| {
-        Poll::Ready(match future.as_mut().poll(context) {
-            Poll::Ready(value) => Some(value),
-            Poll::Pending => None,
-        })
-    })
-    .await
-}
-
-fn subscriptions(shared: &Shared) -> Vec<Packet> {
-    let mut packets = Vec::new();
+fn subscriptions(shared: &Shared) -> VecDeque<Packet> {
+    let mut packets = VecDeque::new();
     if !shared.settings.unsubscribe.is_empty() {
         let topics = shared.settings.unsubscribe.clone();
-        packets.push(Packet::Unsubscribe(Unsubscribe { pkid: UNSUBSCRIBE_ID, topics }));
+        packets.push_back(Packet::Unsubscribe(Unsubscribe { pkid: UNSUBSCRIBE_ID, topics }));
     }
     let filters = shared.settings.subscribe.iter().map(|(filter, is_confirmed)| {
         SubscribeFilter::new(filter.clone(), quality_of_service(*is_confirmed))
     });
-    packets.push(Packet::Subscribe(Subscribe { pkid: SUBSCRIBE_ID, filters: filters.collect() }));
+    packets.push_back(Packet::Subscribe(Subscribe { pkid: SUBSCRIBE_ID, filters: filters.collect() }));
     packets
 }
 
@@ -244,49 +217,75 @@ impl<'s> Connection<'s> {
             in_flight: InFlight::new(),
             received: Vec::with_capacity(READ_BATCH),
             confirmed: Vec::with_capacity(WRITE_BATCH),
+            leaving: Vec::with_capacity(WRITE_BATCH),
             commands: Vec::with_capacity(WRITE_BATCH),
-            packets: Vec::with_capacity(WRITE_BATCH),
+            packets: VecDeque::with_capacity(WRITE_BATCH),
+            probe: None,
             is_discarding: false,
-            last_incoming: Instant::now(),
             pinged: None,
         }
     }
 
+    fn traffic(&mut self, traffic: Traffic) {
+        match traffic {
+            // What waits in `packets` may hold some of those that leave.
+            Traffic::Flushed if self.packets.is_empty() => self.confirmed.append(&mut self.leaving),
+            Traffic::Flushed => {}
+            Traffic::Frame(Frame::Packet(packet)) => self.incoming(packet),
+            Traffic::Frame(Frame::Unreadable(packet_id)) => {
+                // It would come again and again; nobody can make more of it.
+                self.packets.extend(packet_id.map(|id| Packet::PubAck(PubAck::new(id))));
+                self.shared.inbox.unreadable();
+            }
+        }
+    }
+
     fn incoming(&mut self, packet: Packet) {
-        self.last_incoming = Instant::now();
         match packet {
             Packet::Publish(publish) => self.publish(publish),
             Packet::PubAck(ack) => self.confirmed.extend(self.in_flight.leave(ack.pkid)),
-            Packet::SubAck(ack) => {
-                let filters = self.shared.settings.subscribe.iter();
-                for ((filter, _), code) in filters.zip(ack.return_codes) {
-                    if code == SubscribeReasonCode::Failure {
-                        let filter = filter.clone();
-                        self.shared.inbox.event(LinkEvent::SubscriptionRefused { filter });
-                    }
-                }
-            }
-            // Answers to our probes, and packets that only a broker with strange ideas sends.
+            Packet::SubAck(ack) => self.subscribed(&ack),
+            // Answers to our pings, and packets that only a broker with strange ideas sends.
             _ => {}
         }
     }
 
+    fn subscribed(&mut self, ack: &SubAck) {
+        let settings = &self.shared.settings;
+        let mut is_probe_refused = false;
+        for ((filter, _), code) in settings.subscribe.iter().zip(&ack.return_codes) {
+            if *code == SubscribeReasonCode::Failure {
+                is_probe_refused |= *filter == settings.probe_topic;
+                self.shared.inbox.event(LinkEvent::SubscriptionRefused { filter: filter.clone() });
+            }
+        }
+        let interval = settings.mqtt.probe_interval;
+        if !interval.is_zero() && !is_probe_refused {
+            self.probe = Some(Probe::new(interval, backoff::dice(), Instant::now()));
+        }
+        self.shared.inbox.event(LinkEvent::Subscribed);
+    }
+
     fn publish(&mut self, publish: Publish) {
+        if publish.topic == self.shared.settings.probe_topic {
+            let outcome = match &mut self.probe {
+                Some(probe) if !publish.retain => probe.came(&publish.payload, Instant::now()),
+                _ => None,
+            };
+            self.probed(outcome);
+            if publish.pkid != 0 {
+                self.packets.push_back(Packet::PubAck(PubAck::new(publish.pkid)));
+            }
+            return;
+        }
         let token = match publish.qos {
             QoS::AtMostOnce => None,
             _ if self.is_discarding => return,
             _ => Some(token(self.epoch, publish.pkid)),
         };
-        let enough = self.shared.settings.max_payload_bytes.saturating_add(1);
-        let payload = if publish.payload.len() > enough {
-            // The engine refuses it by its length; the rest need not be held.
-            bytes::Bytes::copy_from_slice(publish.payload.get(..enough).unwrap_or_default())
-        } else {
-            publish.payload
-        };
         self.received.push(Received {
             topic: publish.topic,
-            payload,
+            payload: publish.payload,
             retained: publish.retain,
             token,
             arrived: clock::monotonic(),
@@ -306,7 +305,7 @@ impl<'s> Connection<'s> {
             match command {
                 Command::Acknowledge(token) => {
                     if let Some(packet_id) = packet_id_of(token, self.epoch) {
-                        self.packets.push(Packet::PubAck(PubAck::new(packet_id)));
+                        self.packets.push_back(Packet::PubAck(PubAck::new(packet_id)));
                     }
                 }
                 Command::Publish(outgoing) if outgoing.epoch == self.epoch => {
@@ -314,10 +313,10 @@ impl<'s> Connection<'s> {
                         let full = || LinkError::Protocol("more publishes on their way than allowed".into());
                         self.in_flight.enter(outgoing.id).ok_or_else(full)?
                     } else {
-                        self.confirmed.push(outgoing.id);
+                        self.leaving.push(outgoing.id);
                         0
                     };
-                    self.packets.push(Packet::Publish(Publish {
+                    self.packets.push_back(Packet::Publish(Publish {
                         dup: outgoing.is_repeated && outgoing.is_confirmed,
                         qos: quality_of_service(outgoing.is_confirmed),
                         retain: outgoing.retain,
@@ -332,16 +331,33 @@ impl<'s> Connection<'s> {
         Ok(more)
     }
 
-    fn probe(&mut self) -> Result<(), LinkError> {
-        if self.pinged.is_some_and(|pinged| pinged > self.last_incoming) {
+    fn ping(&mut self, wire: &Wire) -> Result<(), LinkError> {
+        if self.pinged.is_some_and(|pinged| pinged > wire.last_read()) {
             return Err(LinkError::Unresponsive);
+        }
+        if wire.stalled() > CONFIRM_TIMEOUT {
+            return Err(LinkError::WriteStalled);
         }
         if self.in_flight.is_stuck() {
             return Err(LinkError::Unconfirmed);
         }
         self.pinged = Some(Instant::now());
-        self.packets.push(Packet::PingReq);
+        self.packets.push_back(Packet::PingReq);
         Ok(())
+    }
+
+    fn probe(&mut self, is_stuck: bool) {
+        let Some(probe) = &mut self.probe else { return };
+        let (payload, outcome) = probe.tick(Instant::now(), is_stuck);
+        if let Some(payload) = payload {
+            let topic = self.shared.settings.probe_topic.as_str();
+            self.packets.push_back(Packet::Publish(Publish::new(topic, QoS::AtMostOnce, payload)));
+        }
+        self.probed(outcome);
+    }
+
+    fn probed(&self, outcome: Option<Outcome>) {
+        self.shared.inbox.probed(outcome);
     }
 }
 

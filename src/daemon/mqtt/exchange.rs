@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use super::probe::Outcome;
 use crate::domain::{Monotonic, Token};
 
 /// Most received QoS 0 messages that wait for the worker: half a second at full rate. What is older is worth
@@ -56,6 +57,20 @@ pub(in crate::daemon) enum LinkEvent {
         /// Whether the broker still knew the session.
         session_present: bool,
     },
+    /// The broker has answered the subscriptions; refusals stand before it.
+    Subscribed,
+    /// The connection has lasted: nobody fights for the client id any more.
+    Settled,
+    /// The loopback probe came back.
+    ProbeReturned {
+        /// How long it was under way.
+        after: std::time::Duration,
+    },
+    /// The loopback probe did not come back.
+    ProbeMissed {
+        /// How many in a row.
+        in_a_row: u32,
+    },
     /// The broker refused a subscription.
     SubscriptionRefused {
         /// The filter.
@@ -79,6 +94,7 @@ struct InboxState {
     confirmed: Vec<PublishId>,
     events: VecDeque<LinkEvent>,
     dropped: u64,
+    unreadable: u64,
 }
 
 /// From the link to the worker.
@@ -148,6 +164,20 @@ impl Inbox {
         self.ready.notify_one();
     }
 
+    /// What became of a loopback probe.
+    pub(super) fn probed(&self, outcome: Option<Outcome>) {
+        match outcome {
+            Some(Outcome::Returned(after)) => self.event(LinkEvent::ProbeReturned { after }),
+            Some(Outcome::Missed(in_a_row)) => self.event(LinkEvent::ProbeMissed { in_a_row }),
+            None => {}
+        }
+    }
+
+    /// Counts a publish that could not be decoded.
+    pub(super) fn unreadable(&self) {
+        lock(&self.state).unreadable += 1;
+    }
+
     /// Takes everything but at most `most` messages into `batch`, of which the vectors must be empty.
     pub(in crate::daemon) fn take(&self, most: usize, batch: &mut Batch) {
         let mut state = lock(&self.state);
@@ -185,6 +215,12 @@ impl Inbox {
     #[must_use]
     pub(in crate::daemon) fn dropped(&self) -> u64 {
         lock(&self.state).dropped
+    }
+
+    /// Publishes that could not be decoded.
+    #[must_use]
+    pub(in crate::daemon) fn undecoded(&self) -> u64 {
+        lock(&self.state).unreadable
     }
 }
 

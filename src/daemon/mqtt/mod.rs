@@ -6,13 +6,17 @@ mod connect;
 mod connection;
 mod error;
 mod exchange;
+mod frames;
+mod probe;
+mod wire;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 pub(in crate::daemon) use connect::{MAX_OUTGOING_BYTES, OFFLINE, check};
 pub(in crate::daemon) use connection::WINDOW;
@@ -21,8 +25,10 @@ pub(in crate::daemon) use exchange::{
 };
 
 use super::settings::{Broker, Checked, MqttSettings, Settings};
-use backoff::Backoff;
+use backoff::{Backoff, End};
 use connection::Ended;
+use error::LinkError;
+use wire::Wire;
 
 /// All that a link needs to know. Two equal ones need no new connection.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +38,8 @@ pub(in crate::daemon) struct LinkSettings {
     pub(in crate::daemon) client_id: String,
     /// Where the will goes.
     pub(in crate::daemon) status_topic: String,
+    /// Where the loopback probe goes round.
+    pub(in crate::daemon) probe_topic: String,
     /// Filters, and whether with QoS 1.
     pub(in crate::daemon) subscribe: Vec<(String, bool)>,
     /// Filters that the broker may still hold for this client.
@@ -46,11 +54,15 @@ impl LinkSettings {
         let mut subscribe: Vec<_> =
             checked.engine.topics.filters().into_iter().map(|filter| (filter, readings)).collect();
         subscribe.push((checked.topics.command_filter(), true));
+        if !settings.mqtt.probe_interval.is_zero() {
+            subscribe.push((checked.topics.probe.clone(), false));
+        }
         Self {
             broker: checked.broker.clone(),
             mqtt: settings.mqtt.clone(),
             client_id: settings.client_id(),
             status_topic: checked.topics.status.clone(),
+            probe_topic: checked.topics.probe.clone(),
             subscribe,
             unsubscribe: Vec::new(),
             max_payload_bytes: checked.engine.max_payload_bytes,
@@ -152,47 +164,69 @@ impl Drop for Link {
 async fn run(shared: Shared, mut epoch: Epoch) {
     let mut backoff = Backoff::new(shared.settings.mqtt.reconnect_max);
     let mut stop = shared.stop.clone();
-    let mut purge = false;
     loop {
+        backoff.attempt(Instant::now());
         let opened = tokio::select! {
             // Dropping the attempt on stop is what is wanted here; nowhere else is it dropped.
-            opened = connection::open(&shared, purge || shared.settings.mqtt.clean_session) => opened,
+            opened = connection::open(&shared) => opened,
             _ = stop.wait_for(|stop| *stop) => return,
         };
         let (error, cause) = match opened {
-            Ok(_) if purge => {
-                // The session with the message that cannot be read is gone; now for one that lasts.
-                purge = false;
-                continue;
-            }
-            Ok((event_loop, session_present)) => {
+            Ok((wire, session_present)) => {
                 epoch += 1;
                 shared.orders.clear();
                 shared.inbox.event(LinkEvent::Connected { epoch, session_present });
-                let since = Instant::now();
-                let ended = connection::serve(&shared, event_loop, epoch).await;
-                if since.elapsed() >= backoff::PROVEN {
-                    backoff.reset();
-                }
-                match ended {
+                match served(&shared, wire, epoch, &mut backoff).await {
                     Ok(Ended::Stopped) => return,
                     Ok(Ended::Redeliver) => {
-                        backoff.reset();
                         ("more was delivered than could be held; asking for it again".to_owned(), "redeliver")
                     }
-                    Err(error) => {
-                        purge = error.is_poison();
-                        (error.to_string(), error.cause())
-                    }
+                    Err(error) => (error.to_string(), error.kind()),
                 }
             }
-            Err(error) => (error.to_string(), error.cause()),
+            Err(error) => {
+                backoff.ended(End::NotAccepted);
+                (error.to_string(), error.kind())
+            }
         };
-        let retry_in = backoff.next(backoff::dice());
+        let retry_in = backoff.next(Instant::now(), backoff::dice());
         shared.inbox.event(LinkEvent::Disconnected { error, cause, retry_in });
         if pause(&mut stop, retry_in).await {
             return;
         }
+    }
+}
+
+/// Serves one connection and notes how it ended.
+async fn served(
+    shared: &Shared,
+    wire: Wire,
+    epoch: Epoch,
+    backoff: &mut Backoff,
+) -> Result<Ended, LinkError> {
+    let since = Instant::now();
+    let mut serving = pin!(connection::serve(shared, wire, epoch));
+    let early = tokio::select! {
+        ended = &mut serving => Some(ended),
+        () = sleep(backoff::CONTESTED_LIFE) => None,
+    };
+    let ended = if let Some(ended) = early {
+        ended
+    } else {
+        if backoff.contested().is_some() {
+            shared.inbox.event(LinkEvent::Settled);
+        }
+        backoff.settled();
+        serving.await
+    };
+    let life = since.elapsed();
+    backoff.ended(match &ended {
+        Err(LinkError::Closed) => End::ClosedByBroker(life),
+        _ => End::Broken(life),
+    });
+    match (ended, backoff.contested()) {
+        (Err(LinkError::Closed), Some(times)) => Err(LinkError::TakenOver(times)),
+        (ended, _) => ended,
     }
 }
 
