@@ -79,6 +79,7 @@ fn checked_reply_topic(topic: String, own: &DaemonTopics, inputs: &Topics) -> Re
     if is_read
         || (own.command(&topic).is_some() && !is_response)
         || topic == own.status
+        || topic == own.probe
         || topic.starts_with(&format!("{}/", own.alarms))
     {
         return Err("reply_to is a topic this daemon reads or keeps its status on".to_owned());
@@ -95,6 +96,7 @@ mod tests {
             status: "cooltwin/main/status".into(),
             health: "cooltwin/main/health".into(),
             alarms: "cooltwin/main/alarms".into(),
+            probe: "cooltwin/main/probe".into(),
             commands: "cooltwin/main/cmd".into(),
         }
     }

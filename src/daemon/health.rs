@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::clock;
-use super::mqtt::{Inbox, LinkEvent};
+use super::mqtt::{Inbox, LinkEvent, TAKEN_OVER};
 use super::outbox::Outbox;
 use crate::domain::prediction::SCHEMA_VERSION;
 use crate::domain::{CLOCK_FLOOR, ModelIdentity, Monotonic, Now};
@@ -55,16 +55,38 @@ impl Latencies {
     }
 }
 
+/// Loopback probes in a row that did not come back, from which on the broker is said not to deliver.
+const MISSED_PROBES: u32 = 2;
+
 /// What is known of the connection.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct BrokerHealth {
     url: String,
+    /// `connecting`, `connected` or `down`.
+    state: ConnectionState,
+    /// What is wrong with the connection, in a word that stays the same over versions.
+    problem: Option<&'static str>,
     connected: bool,
     session_present: bool,
     connects: u64,
     failures: BTreeMap<&'static str, u64>,
     refused_subscriptions: Vec<String>,
     down_because: Option<String>,
+    /// Whether what is published comes out again, once that is known.
+    delivering: Option<bool>,
+    /// How long the latest loopback probe was under way, in milliseconds.
+    probe_ms: Option<f64>,
+    #[serde(skip)]
+    contested: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum ConnectionState {
+    #[default]
+    Connecting,
+    Connected,
+    Down,
 }
 
 impl BrokerHealth {
@@ -76,23 +98,30 @@ impl BrokerHealth {
         &self.url
     }
 
-    pub(super) fn set_url(&mut self, url: String) {
-        self.url = url;
-    }
-
     pub(super) fn is_connected(&self) -> bool {
         self.connected
     }
 
-    /// The connection was given up on purpose.
-    pub(super) fn given_up(&mut self) {
-        self.connected = false;
-        self.down_because = None;
+    /// The connection was given up on purpose, for one to another address or with other settings.
+    pub(super) fn replaced(&mut self, url: String) {
+        let Self { connects, .. } = *self;
+        let failures = std::mem::take(&mut self.failures);
+        *self = Self { url, connects, failures, ..Self::default() };
     }
 
     /// Why there is no connection, once an attempt has failed.
     pub(super) fn down_because(&self) -> Option<&str> {
         self.down_because.as_deref()
+    }
+
+    /// Why the connection may not last: somebody fights for the client id.
+    pub(super) fn contested(&self) -> Option<&str> {
+        self.contested.as_deref()
+    }
+
+    /// Whether what is published comes out again; `None` while nobody knows.
+    pub(super) fn delivering(&self) -> Option<bool> {
+        self.delivering
     }
 
     pub(super) fn refused_subscriptions(&self) -> &[String] {
@@ -102,19 +131,45 @@ impl BrokerHealth {
     pub(super) fn event(&mut self, event: &LinkEvent) {
         match event {
             LinkEvent::Connected { session_present, .. } => {
+                self.state = ConnectionState::Connected;
                 self.connected = true;
                 self.session_present = *session_present;
                 self.connects += 1;
                 self.refused_subscriptions.clear();
                 self.down_because = None;
             }
+            LinkEvent::Subscribed => {}
+            LinkEvent::Settled => self.contested = None,
+            LinkEvent::ProbeReturned { after } => {
+                self.delivering = Some(true);
+                self.probe_ms = Some((after.as_secs_f64() * 1e6).round() / 1e3);
+            }
+            LinkEvent::ProbeMissed { in_a_row } => {
+                if *in_a_row >= MISSED_PROBES {
+                    self.delivering = Some(false);
+                    self.probe_ms = None;
+                }
+            }
             LinkEvent::SubscriptionRefused { filter } => self.refused_subscriptions.push(filter.clone()),
             LinkEvent::Disconnected { cause, error, .. } => {
+                self.state = ConnectionState::Down;
                 self.connected = false;
+                self.contested = (*cause == TAKEN_OVER).then(|| error.clone());
                 self.down_because = Some(error.clone());
                 *self.failures.entry(cause).or_default() += 1;
+                self.problem = Some(cause);
+                return;
             }
         }
+        self.problem = if self.contested.is_some() {
+            Some(TAKEN_OVER)
+        } else if self.delivering == Some(false) {
+            Some("not_delivering")
+        } else if self.refused_subscriptions.is_empty() {
+            None
+        } else {
+            Some("subscription_refused")
+        };
     }
 }
 
@@ -122,6 +177,7 @@ impl BrokerHealth {
 #[derive(Debug, Serialize)]
 pub(super) struct LastError {
     time: String,
+    kind: &'static str,
     error: String,
 }
 
@@ -244,9 +300,10 @@ impl Statistics {
         }
     }
 
-    pub(super) fn error(&mut self, now: Now, error: &str) {
+    /// Notes what went wrong; `kind` is a word that stays the same over versions.
+    pub(super) fn error(&mut self, now: Now, kind: &'static str, error: &str) {
         let error = error.chars().take(MAX_ERROR_CHARS).collect();
-        self.last_error = Some(LastError { time: now.wall.to_string(), error });
+        self.last_error = Some(LastError { time: now.wall.to_string(), kind, error });
     }
 
     /// Notes how a reload ended; the failure stands until one succeeds.
@@ -337,7 +394,9 @@ impl Statistics {
         let out = outbox.drops();
         let own = [
             ("received_while_busy", inbox.dropped()),
+            ("received_unreadable", inbox.undecoded()),
             ("publish_while_offline", out.offline),
+            ("publish_while_slow", out.slow),
             ("publish_while_full", out.full),
             ("publish_oversize", out.oversize),
             ("command_refused", self.refused_commands),
@@ -374,6 +433,38 @@ mod tests {
         }
         let all = latencies.percentiles();
         assert_eq!((all.count, all.p50), (LATENCIES, u32::MAX), "the oldest make room");
+    }
+
+    fn down(cause: &'static str) -> LinkEvent {
+        LinkEvent::Disconnected { error: "why".into(), cause, retry_in: std::time::Duration::ZERO }
+    }
+
+    #[test]
+    fn state_and_problem_tell_how_the_connection_is() {
+        let connected = LinkEvent::Connected { epoch: 1, session_present: true };
+        let missed = |in_a_row| LinkEvent::ProbeMissed { in_a_row };
+        let returned = LinkEvent::ProbeReturned { after: std::time::Duration::from_micros(1_234) };
+        let mut broker = BrokerHealth::new("mqtt://b:1883".into());
+        let mut after = |event: LinkEvent| {
+            broker.event(&event);
+            let json = serde_json::to_value(&broker).unwrap();
+            let text = |name: &str| json[name].as_str().map(str::to_owned);
+            (text("state").unwrap(), text("problem"))
+        };
+        let is = |state: &str, problem: Option<&str>| (state.to_owned(), problem.map(str::to_owned));
+        assert_eq!(after(down("not_listening")), is("down", Some("not_listening")));
+        assert_eq!(after(connected.clone()), is("connected", None));
+        assert_eq!(after(missed(1)), is("connected", None), "one may get lost");
+        assert_eq!(after(missed(2)), is("connected", Some("not_delivering")));
+        assert_eq!(after(down("closed")), is("down", Some("closed")));
+        assert_eq!(after(connected.clone()), is("connected", Some("not_delivering")), "as far as is known");
+        assert_eq!(after(returned), is("connected", None));
+        assert_eq!(after(down(TAKEN_OVER)), is("down", Some("taken_over")));
+        assert_eq!(after(connected), is("connected", Some("taken_over")), "until it has lasted");
+        assert_eq!(after(LinkEvent::Settled), is("connected", None));
+        let refused = LinkEvent::SubscriptionRefused { filter: "a/#".into() };
+        assert_eq!(after(refused), is("connected", Some("subscription_refused")));
+        assert_eq!(broker.probe_ms, Some(1.234));
     }
 
     #[test]

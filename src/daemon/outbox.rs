@@ -3,6 +3,18 @@
 //! Every publish waits here until it is confirmed, so a lost connection loses nothing: the next one gets
 //! everything unconfirmed again, in order. And an incoming message is acknowledged only when all that it
 //! caused is confirmed. Knows no socket and no clock.
+//!
+//! Four classes, by what a late or lost message would cost. The higher goes first; within a class the order
+//! holds:
+//!
+//! | class | what | when the link is slow or down |
+//! |---|---|---|
+//! | urgent | alarms, `online`/`offline` | held, the latest of each topic; never dropped |
+//! | retained | unit states | held, the latest of each topic; never dropped |
+//! | kept | predictions, answers | held, all of them; when [`MAX_HELD`] is reached, intake stops |
+//! | fleeting | per-target numbers, health | the newer replaces the older of its topic; takes turns with kept |
+
+mod fleeting;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,6 +22,7 @@ use bytes::Bytes;
 
 use super::mqtt::{Command, Epoch, MAX_OUTGOING_BYTES, Outgoing, PublishId, WINDOW};
 use crate::domain::{Effect, Publish, PublishKind, Token};
+use fleeting::{Fate, Fleeting};
 
 /// Publishes held before intake stops: a few seconds of a busy site, or some minutes of a calm one.
 pub(super) const MAX_HELD: usize = 8_192;
@@ -17,23 +30,34 @@ pub(super) const MAX_HELD: usize = 8_192;
 pub(super) const MAX_HELD_BYTES: usize = 8 * 1024 * 1024;
 /// Fixed part of a PUBLISH packet, at most.
 const PACKET_OVERHEAD_BYTES: usize = 16;
+/// Marks the ids of fleeting messages, which count by themselves.
+const FLEETING_ID: PublishId = 1 << 63;
 
 /// How a publish is sent and what becomes of it when it cannot be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sort {
-    /// QoS 1; held until confirmed.
-    Kept,
+    /// As [`Sort::Retained`], and before everything else.
+    Urgent,
     /// QoS 1, retained; only the latest per topic counts, and every new connection gets it again.
     Retained,
-    /// QoS 0; of value only now, so it is dropped rather than held.
+    /// QoS 1; held until confirmed.
+    Kept,
+    /// QoS 0; of value only now, so a newer one replaces it rather than wait behind it.
     Fleeting,
+}
+
+impl Sort {
+    fn is_retained(self) -> bool {
+        matches!(self, Self::Urgent | Self::Retained)
+    }
 }
 
 impl From<PublishKind> for Sort {
     fn from(kind: PublishKind) -> Self {
         match kind {
+            PublishKind::Alarm => Self::Urgent,
+            PublishKind::State => Self::Retained,
             PublishKind::Prediction => Self::Kept,
-            PublishKind::State | PublishKind::Alarm => Self::Retained,
             PublishKind::Target => Self::Fleeting,
         }
     }
@@ -42,9 +66,11 @@ impl From<PublishKind> for Sort {
 /// Why outgoing messages were dropped, and how many.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Drops {
-    /// Fleeting ones while there was no connection.
+    /// Fleeting ones replaced by newer ones while there was no connection.
     pub(super) offline: u64,
-    /// Fleeting ones while too much was held.
+    /// The same while the link was slow.
+    pub(super) slow: u64,
+    /// Fleeting ones while too many waited.
     pub(super) full: u64,
     /// Larger than a packet may be.
     pub(super) oversize: u64,
@@ -71,6 +97,7 @@ struct Entry {
 #[derive(Debug)]
 struct Latest {
     payload: Bytes,
+    sort: Sort,
     /// The entry that waits to bring it to the broker.
     waiting: Option<PublishId>,
 }
@@ -78,11 +105,21 @@ struct Latest {
 /// The outbox.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
+    /// All but the fleeting ones, in the order in which they came.
     entries: VecDeque<Entry>,
     /// Id of the first entry; the others count on from it.
     first: PublishId,
-    /// Entries before this position were handed over on the present connection.
+    /// Those of the entries that wait and go before others, ascending.
+    urgent: VecDeque<PublishId>,
+    retained: VecDeque<PublishId>,
+    /// Of the kept entries those before this position were handed over on the present connection.
     handed_over: usize,
+    fleeting: Fleeting,
+    /// Fleeting ones handed over so far, on this connection and before it.
+    fleeting_sent: u64,
+    fleeting_sent_before: u64,
+    /// Fleeting ones were left when all was handed over that may be.
+    is_slow: bool,
     on_their_way: usize,
     bytes: usize,
     /// Tokens with the id up to which everything must be confirmed first; ascending.
@@ -120,32 +157,38 @@ impl Outbox {
         });
     }
 
-    /// Holds one message for sending; `false` when it was dropped.
+    /// Takes one message for sending; whether it is held until the broker confirms it.
     pub(super) fn publish(&mut self, topic: String, payload: Bytes, sort: Sort, retain: bool) -> bool {
         if topic.len() + payload.len() + PACKET_OVERHEAD_BYTES > MAX_OUTGOING_BYTES {
             self.drops.oversize += 1;
             return false;
         }
         match sort {
-            Sort::Fleeting if self.epoch.is_none() => {
-                self.drops.offline += 1;
+            Sort::Fleeting => {
+                self.pass(topic, payload);
                 return false;
             }
-            Sort::Fleeting if self.is_full() => {
-                self.drops.full += 1;
-                return false;
-            }
-            Sort::Retained => {
+            Sort::Urgent | Sort::Retained => {
                 if self.replace_waiting(&topic, &payload) {
                     return true;
                 }
-                let latest = Latest { payload: payload.clone(), waiting: Some(self.next_id()) };
+                let latest = Latest { payload: payload.clone(), sort, waiting: Some(self.next_id()) };
                 self.latest.insert(topic.clone(), latest);
             }
-            Sort::Fleeting | Sort::Kept => {}
+            Sort::Kept => {}
         }
         self.hold(topic, payload, sort, retain);
         true
+    }
+
+    fn pass(&mut self, topic: String, payload: Bytes) {
+        let is_offline = self.epoch.is_none();
+        match self.fleeting.push(topic, payload, is_offline || self.is_slow) {
+            Fate::Waits => {}
+            Fate::Replaced if is_offline => self.drops.offline += 1,
+            Fate::Replaced => self.drops.slow += 1,
+            Fate::Displaced(count) => self.drops.full += count,
+        }
     }
 
     /// Puts a newer payload into the entry that still waits for its turn, if there is one.
@@ -161,6 +204,12 @@ impl Outbox {
     }
 
     fn hold(&mut self, topic: String, payload: Bytes, sort: Sort, retain: bool) {
+        let id = self.next_id();
+        match sort {
+            Sort::Urgent => self.urgent.push_back(id),
+            Sort::Retained => self.retained.push_back(id),
+            Sort::Kept | Sort::Fleeting => {}
+        }
         self.bytes += topic.len() + payload.len();
         let progress = Progress::Waiting;
         self.entries.push_back(Entry { topic, payload, sort, retain, progress, is_repeated: false });
@@ -174,16 +223,17 @@ impl Outbox {
     pub(super) fn connected(&mut self, epoch: Epoch) {
         self.disconnected();
         self.epoch = Some(epoch);
+        self.fleeting_sent_before = self.fleeting_sent;
         let next = self.next_id();
         let mut again = Vec::new();
         for (topic, latest) in &mut self.latest {
             if latest.waiting.is_none() {
                 latest.waiting = Some(next + again.len() as u64);
-                again.push((topic.clone(), latest.payload.clone()));
+                again.push((topic.clone(), latest.payload.clone(), latest.sort));
             }
         }
-        for (topic, payload) in again {
-            self.hold(topic, payload, Sort::Retained, true);
+        for (topic, payload, sort) in again {
+            self.hold(topic, payload, sort, true);
         }
     }
 
@@ -195,45 +245,56 @@ impl Outbox {
         // The broker delivers again what was not acknowledged; the old tokens mean nothing to it.
         self.waiting_acks.clear();
         self.due_acks.clear();
+        self.urgent.clear();
+        self.retained.clear();
         for (position, entry) in self.entries.iter_mut().enumerate() {
             if entry.progress == Progress::Confirmed {
                 continue;
             }
-            if entry.sort == Sort::Fleeting {
-                self.drops.offline += u64::from(entry.progress == Progress::Waiting);
-                self.bytes = self.bytes.saturating_sub(entry.topic.len() + entry.payload.len());
-                entry.progress = Progress::Confirmed;
-                continue;
-            }
+            let id = self.first + position as u64;
             entry.is_repeated |= entry.progress == Progress::Sent;
             entry.progress = Progress::Waiting;
-            if entry.sort == Sort::Retained
-                && let Some(latest) = self.latest.get_mut(&entry.topic)
+            match entry.sort {
+                Sort::Urgent => self.urgent.push_back(id),
+                Sort::Retained => self.retained.push_back(id),
+                Sort::Kept | Sort::Fleeting => {}
+            }
+            if let Some(latest) = self.latest.get_mut(&entry.topic)
+                && entry.sort.is_retained()
             {
                 // Of several the last one in order, which carries the latest payload.
-                latest.waiting = Some(self.first + position as u64);
+                latest.waiting = Some(id);
             }
         }
         self.advance();
     }
 
-    /// The broker has this one.
+    /// The broker has this one, or it is on its way where no confirmation is asked for.
     pub(super) fn confirm(&mut self, id: PublishId) {
+        if id & FLEETING_ID != 0 {
+            // One of an earlier connection is not counted as on its way any more.
+            if id & !FLEETING_ID >= self.fleeting_sent_before {
+                self.on_their_way = self.on_their_way.saturating_sub(1);
+                self.confirmed += 1;
+            }
+            return;
+        }
         let Some(position) = id.checked_sub(self.first) else { return };
         let Some(entry) = self.entries.get_mut(position as usize) else { return };
         if entry.progress != Progress::Sent {
             return;
         }
         entry.progress = Progress::Confirmed;
-        self.bytes = self.bytes.saturating_sub(entry.topic.len() + entry.payload.len());
+        let (topic, payload) = (std::mem::take(&mut entry.topic), std::mem::take(&mut entry.payload));
+        self.bytes = self.bytes.saturating_sub(topic.len() + payload.len());
         self.on_their_way = self.on_their_way.saturating_sub(1);
         self.confirmed += 1;
-        if entry.sort == Sort::Retained
-            && entry.payload.is_empty()
-            && self.latest.get(&entry.topic).is_some_and(|latest| latest.payload.is_empty())
+        if entry.sort.is_retained()
+            && payload.is_empty()
+            && self.latest.get(&topic).is_some_and(|latest| latest.payload.is_empty())
         {
             // Removed at the broker; nothing to repeat.
-            self.latest.remove(&entry.topic);
+            self.latest.remove(&topic);
         }
         self.advance();
     }
@@ -258,31 +319,72 @@ impl Outbox {
     pub(super) fn pump(&mut self, commands: &mut Vec<Command>) {
         let Some(epoch) = self.epoch else { return };
         commands.extend(self.due_acks.drain(..).map(Command::Acknowledge));
-        while self.on_their_way < WINDOW {
-            let id = self.first + self.handed_over as u64;
-            let Some(entry) = self.entries.get_mut(self.handed_over) else { break };
-            self.handed_over += 1;
-            if entry.progress != Progress::Waiting {
-                continue;
-            }
-            entry.progress = Progress::Sent;
-            self.on_their_way += 1;
-            if entry.sort == Sort::Retained
-                && let Some(latest) = self.latest.get_mut(&entry.topic)
-                && latest.waiting == Some(id)
-            {
-                latest.waiting = None;
-            }
-            commands.push(Command::Publish(Outgoing {
-                id,
-                epoch,
-                topic: entry.topic.clone(),
-                payload: entry.payload.clone(),
-                is_confirmed: entry.sort != Sort::Fleeting,
-                retain: entry.retain,
-                is_repeated: entry.is_repeated,
-            }));
+        while self.on_their_way < WINDOW
+            && let Some(id) = self.urgent.pop_front().or_else(|| self.retained.pop_front())
+        {
+            self.send(epoch, id, commands);
         }
+        // In turns: numbers must not wait for ever behind documents on a link that is always behind.
+        let mut is_done = false;
+        while !is_done && self.on_their_way < WINDOW {
+            let kept = self.next_kept();
+            if let Some(id) = kept {
+                self.send(epoch, id, commands);
+            }
+            let number = if self.on_their_way < WINDOW { self.fleeting.pop() } else { None };
+            is_done = kept.is_none() && number.is_none();
+            if let Some((topic, payload)) = number {
+                self.on_their_way += 1;
+                let id = FLEETING_ID | self.fleeting_sent;
+                self.fleeting_sent += 1;
+                commands.push(Command::Publish(Outgoing {
+                    id,
+                    epoch,
+                    topic,
+                    payload,
+                    is_confirmed: false,
+                    retain: false,
+                    is_repeated: false,
+                }));
+            }
+        }
+        self.is_slow = !self.fleeting.is_empty();
+    }
+
+    /// The next kept entry that waits.
+    fn next_kept(&mut self) -> Option<PublishId> {
+        while let Some(entry) = self.entries.get(self.handed_over) {
+            self.handed_over += 1;
+            if entry.sort == Sort::Kept && entry.progress == Progress::Waiting {
+                return Some(self.first + self.handed_over as u64 - 1);
+            }
+        }
+        None
+    }
+
+    fn send(&mut self, epoch: Epoch, id: PublishId, commands: &mut Vec<Command>) {
+        let Some(position) = id.checked_sub(self.first) else { return };
+        let Some(entry) = self.entries.get_mut(position as usize) else { return };
+        if entry.progress != Progress::Waiting {
+            return;
+        }
+        entry.progress = Progress::Sent;
+        self.on_their_way += 1;
+        if entry.sort.is_retained()
+            && let Some(latest) = self.latest.get_mut(&entry.topic)
+            && latest.waiting == Some(id)
+        {
+            latest.waiting = None;
+        }
+        commands.push(Command::Publish(Outgoing {
+            id,
+            epoch,
+            topic: entry.topic.clone(),
+            payload: entry.payload.clone(),
+            is_confirmed: true,
+            retain: entry.retain,
+            is_repeated: entry.is_repeated,
+        }));
     }
 
     /// Whether so much is held that nothing more may be taken in.
@@ -294,13 +396,16 @@ impl Outbox {
     /// Whether everything is confirmed and acknowledged.
     #[must_use]
     pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.due_acks.is_empty()
+        self.entries.is_empty()
+            && self.due_acks.is_empty()
+            && self.fleeting.is_empty()
+            && self.on_their_way == 0
     }
 
     /// Publishes held.
     #[must_use]
     pub(super) fn held(&self) -> usize {
-        self.entries.len()
+        self.entries.len() + self.fleeting.len()
     }
 
     /// Publishes that must not be lost and that the broker has not confirmed.

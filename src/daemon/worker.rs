@@ -2,21 +2,22 @@
 
 mod alarms;
 mod lifecycle;
+mod link;
 mod warm;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::JoinHandle;
-use tokio::time::{Interval, MissedTickBehavior};
-use tracing::{debug, error, info, warn};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tracing::{debug, info, warn};
 
 use super::clock::{self, WallClock};
 use super::command::{self, CommandKind};
 use super::health::{BrokerHealth, Statistics};
 use super::keeper::{Keeper, Kept};
 use super::logging::{LogLimit, LogVolume, Suppressed, message_id};
-use super::mqtt::{self, Batch, Link, LinkEvent, LinkSettings, Received};
+use super::mqtt::{self, Batch, Link, LinkSettings, Received};
 use super::outbox::{Outbox, Sort};
 use super::reload::Loaded;
 use super::settings::{DaemonTopics, Settings, Source};
@@ -50,6 +51,10 @@ pub(super) struct Worker {
     /// A reload that is being loaded, and where its result is answered.
     reload: Option<JoinHandle<Result<Box<Loaded>, Vec<String>>>>,
     reload_replies: Vec<String>,
+    /// A reload waits until then for its subscriptions before it is said to be over.
+    ready_by: Option<Instant>,
+    /// Why there is no connection, as it was logged last.
+    logged_cause: Option<&'static str>,
     health: Interval,
     keeper: Keeper,
     // Reused from turn to turn.
@@ -93,6 +98,8 @@ impl Worker {
             log_volume: config.log_volume,
             reload: None,
             reload_replies: Vec::new(),
+            ready_by: None,
+            logged_cause: None,
             batch: Batch::default(),
             effects: Vec::new(),
             commands: Vec::new(),
@@ -121,6 +128,9 @@ impl Worker {
                 Wake::Turn => {}
             }
             self.turn();
+            if self.ready_by.is_some_and(|by| by <= Instant::now()) {
+                self.reloaded();
+            }
             self.save_when_due();
             // Only here, after a completed turn: the watchdog of a worker that hangs is not fed.
             self.notifier.feed(clock::monotonic());
@@ -148,7 +158,8 @@ impl Worker {
 
     async fn wake(&mut self, controls: &mut Controls) -> Wake {
         let engine_due = self.engine.next_deadline().map_or(LONG_SLEEP, clock::until);
-        let sleep = engine_due.min(self.notifier.hungry_in(clock::monotonic())).max(MIN_SLEEP);
+        let ready_in = self.ready_by.map_or(LONG_SLEEP, |by| by.saturating_duration_since(Instant::now()));
+        let sleep = engine_due.min(self.notifier.hungry_in(clock::monotonic())).min(ready_in).max(MIN_SLEEP);
         let has_more = self.batch.more && !self.outbox.is_full();
         let inbox = self.link.inbox().clone();
         tokio::select! {
@@ -289,43 +300,6 @@ impl Worker {
         }
     }
 
-    fn event(&mut self, event: &LinkEvent) {
-        self.statistics.broker.event(event);
-        let url = self.statistics.broker.url().to_owned();
-        match event {
-            LinkEvent::Connected { epoch, session_present } => {
-                self.outbox.connected(*epoch);
-                self.handle(self.wall.both(), Input::Opened);
-                info!(
-                    message_id = message_id::CONNECTED,
-                    session_present,
-                    "connected to {url}, {}",
-                    if *session_present { "session kept" } else { "new session" }
-                );
-                self.heartbeat();
-            }
-            LinkEvent::SubscriptionRefused { filter } => {
-                let text = format!("the broker refuses the subscription to {filter}; check its access list");
-                error!(filter, "{text}");
-                self.statistics.error(self.wall.both(), &text);
-                self.update_status();
-            }
-            LinkEvent::Disconnected { error, cause, retry_in } => {
-                self.outbox.disconnected();
-                self.handle(self.wall.both(), Input::Closed);
-                let now = self.wall.both();
-                self.statistics.error(now, error);
-                if self.limit.allows(cause, now.monotonic) {
-                    warn!(
-                        message_id = message_id::DISCONNECTED,
-                        cause, "no connection to {url}: {error}; trying again in {retry_in:.1?}"
-                    );
-                }
-                self.update_status();
-            }
-        }
-    }
-
     /// Publishes the health document and renews the status line.
     fn heartbeat(&mut self) {
         self.log_suppressed();
@@ -352,40 +326,7 @@ impl Worker {
 
     fn publish_status(&mut self, status: &'static str) {
         let payload = Bytes::from_static(status.as_bytes());
-        self.outbox.publish(self.topics.status.clone(), payload, Sort::Retained, true);
-    }
-
-    fn update_status(&mut self) {
-        let broker = &self.statistics.broker;
-        let mut text = if broker.is_connected() {
-            let units = self.engine.units();
-            format!(
-                "connected to {}; units: {} good, {} uncertain, {} withheld; {:.1} predictions/s",
-                broker.url(),
-                units.good,
-                units.uncertain,
-                units.bad,
-                self.statistics.rates().predictions_per_s,
-            )
-        } else {
-            match broker.down_because() {
-                Some(reason) => format!("no connection to {}: {reason}", broker.url()),
-                None => format!("connecting to {}", broker.url()),
-            }
-        };
-        if let Some(filter) = broker.refused_subscriptions().first() {
-            text.push_str("; subscription refused: ");
-            text.push_str(filter);
-        }
-        if let Some(failure) = self.statistics.reload_failure() {
-            text.push_str("; last reload refused: ");
-            text.push_str(failure);
-        }
-        for warning in &self.statistics.warnings {
-            text.push_str("; warning: ");
-            text.push_str(warning);
-        }
-        self.notifier.status(&text);
+        self.outbox.publish(self.topics.status.clone(), payload, Sort::Urgent, true);
     }
 }
 

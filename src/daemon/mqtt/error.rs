@@ -5,6 +5,9 @@ use std::io;
 use rumqttc::ConnectReturnCode;
 use rumqttc::mqttbytes::Error as CodecError;
 
+/// The cause by which a fight for the client id is known.
+pub(in crate::daemon) const TAKEN_OVER: &str = "taken_over";
+
 /// Why a connection ended or could not be made.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LinkError {
@@ -34,11 +37,11 @@ pub(super) enum LinkError {
     #[error("the broker closed the connection: it stopped, or does not accept what is sent")]
     Closed,
     #[error(
-        "the broker has closed {0} connections in a row shortly after accepting them: another client most \
-         likely uses the same client id, and each takes over the other's session; give one of them another \
-         instance.name or mqtt.client_id. If there is none, the broker's log says why it closes"
+        "the broker has closed {times} connections in a row soon after accepting them: most likely another \
+         client uses the client id `{client_id}` too, and each takes over the other's session; give one of them \
+         another instance.name or mqtt.client_id. If there is none, the broker's log says why it closes"
     )]
-    TakenOver(u32),
+    TakenOver { times: u32, client_id: String },
     #[error("the broker does not answer any more")]
     Unresponsive,
     #[error("the broker does not take what is sent")]
@@ -64,7 +67,7 @@ impl LinkError {
             Self::Tls(_) => "tls",
             Self::Network(_) => "network",
             Self::Closed => "closed",
-            Self::TakenOver(_) => "taken_over",
+            Self::TakenOver { .. } => TAKEN_OVER,
             Self::Unresponsive => "unresponsive",
             Self::WriteStalled => "write_stalled",
             Self::Unconfirmed => "unconfirmed",

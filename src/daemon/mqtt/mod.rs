@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 pub(in crate::daemon) use connect::{MAX_OUTGOING_BYTES, OFFLINE, check};
 pub(in crate::daemon) use connection::WINDOW;
+pub(in crate::daemon) use error::TAKEN_OVER;
 pub(in crate::daemon) use exchange::{
     Batch, Command, Epoch, Inbox, LinkEvent, Orders, Outgoing, PublishId, Received,
 };
@@ -225,7 +226,9 @@ async fn served(
         _ => End::Broken(life),
     });
     match (ended, backoff.contested()) {
-        (Err(LinkError::Closed), Some(times)) => Err(LinkError::TakenOver(times)),
+        (Err(LinkError::Closed), Some(times)) => {
+            Err(LinkError::TakenOver { times, client_id: shared.settings.client_id.clone() })
+        }
         (ended, _) => ended,
     }
 }
@@ -233,7 +236,7 @@ async fn served(
 /// Waits; `true` when told to stop meanwhile.
 async fn pause(stop: &mut watch::Receiver<bool>, time: Duration) -> bool {
     tokio::select! {
-        () = tokio::time::sleep(time) => false,
+        () = sleep(time) => false,
         _ = stop.wait_for(|stop| *stop) => true,
     }
 }

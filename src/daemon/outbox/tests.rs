@@ -50,10 +50,11 @@ fn a_message_is_acknowledged_when_all_it_caused_is_confirmed() {
     assert!(effects.is_empty());
     let sent = pump(&mut outbox);
     assert_eq!(shown(&sent), ["p={}", "t=1"]);
-    outbox.confirm(ids(&sent)[0]);
     assert_eq!(shown(&pump(&mut outbox)), [""; 0]);
+    outbox.confirm(ids(&sent)[0]);
+    assert_eq!(shown(&pump(&mut outbox)), ["ack 7"], "nobody confirms the number");
+    assert!(!outbox.is_empty(), "but it has to leave");
     outbox.confirm(ids(&sent)[1]);
-    assert_eq!(shown(&pump(&mut outbox)), ["ack 7"]);
     assert!(outbox.is_empty());
 }
 
@@ -137,19 +138,97 @@ fn a_cleared_state_is_forgotten_once_the_broker_has_cleared_it() {
 }
 
 #[test]
-fn fleeting_messages_are_dropped_and_counted_rather_than_held() {
+fn numbers_wait_for_the_link_and_the_newer_replaces_the_older() {
+    let number = |payload: &str| publish("t", PublishKind::Target, payload);
     let mut outbox = Outbox::default();
-    outbox.accept(&mut vec![publish("t", PublishKind::Target, "1"), Effect::Acknowledge(1)]);
-    assert_eq!((outbox.held(), outbox.drops().offline), (0, 1));
+    outbox.accept(&mut vec![number("1"), Effect::Acknowledge(1), number("2"), prediction("p")]);
+    assert_eq!((outbox.held(), outbox.drops().offline), (2, 1));
     outbox.connected(1);
+    assert_eq!(shown(&pump(&mut outbox)), ["p={}", "t=2"]);
+    // While the link keeps up, none is left out.
+    outbox.accept(&mut vec![number("3"), number("4")]);
+    assert_eq!(shown(&pump(&mut outbox)), ["t=3", "t=4"]);
+    for _ in 0..WINDOW {
+        outbox.accept(&mut vec![prediction("p")]);
+    }
+    let sent = pump(&mut outbox);
+    outbox.accept(&mut vec![number("5"), prediction("q")]);
+    assert_eq!(shown(&pump(&mut outbox)), [""; 0], "the window is full");
+    outbox.accept(&mut vec![number("6"), number("7")]);
+    assert_eq!(outbox.drops().slow, 1, "the first was there before the link was slow");
+    for id in ids(&sent) {
+        outbox.confirm(id);
+    }
+    assert_eq!(shown(&pump(&mut outbox)), ["p={}", "t=5", "p={}", "t=7", "p={}", "p={}", "q={}"]);
+}
+
+#[test]
+fn intake_stops_for_predictions_and_never_for_numbers() {
+    let mut outbox = connected();
+    for number in 0..2 * MAX_HELD {
+        outbox.accept(&mut vec![publish(&format!("t{number}"), PublishKind::Target, "1")]);
+    }
+    assert!(!outbox.is_full());
+    assert_eq!(outbox.held() as u64 + outbox.drops().full, 2 * MAX_HELD as u64, "what is dropped is counted");
     for _ in 0..MAX_HELD {
         outbox.accept(&mut vec![prediction("p")]);
     }
     assert!(outbox.is_full());
+    let before = outbox.held();
+    outbox.accept(&mut vec![publish("s", PublishKind::State, "1"), publish("a", PublishKind::Alarm, "1")]);
+    assert_eq!(outbox.held(), before + 2, "alarms and states are never dropped");
+}
+
+#[test]
+fn alarms_go_before_states_and_states_before_predictions() {
+    let mut outbox = Outbox::default();
+    for _ in 0..WINDOW {
+        outbox.accept(&mut vec![prediction("p")]);
+    }
+    outbox.accept(&mut vec![
+        publish("s", PublishKind::State, "1"),
+        publish("a", PublishKind::Alarm, "1"),
+        Effect::Acknowledge(3),
+    ]);
+    outbox.connected(1);
+    let sent = pump(&mut outbox);
+    assert_eq!(shown(&sent)[..3], ["a=1", "s=1", "p={}"]);
+    // The acknowledgement still waits for all that stood before it.
+    for id in ids(&sent) {
+        outbox.confirm(id);
+    }
+    let rest = pump(&mut outbox);
+    assert_eq!(shown(&rest), ["p={}", "p={}"]);
+    ids(&rest).into_iter().for_each(|id| outbox.confirm(id));
+    assert!(outbox.is_empty());
+    // And again on the next connection.
+    outbox.accept(&mut vec![prediction("q")]);
+    outbox.connected(2);
+    assert_eq!(shown(&pump(&mut outbox)), ["a=1", "s=1", "q={}"]);
+}
+
+#[test]
+fn on_a_link_that_is_always_behind_numbers_take_turns_with_documents() {
+    let mut outbox = connected();
+    for _ in 0..3 * WINDOW {
+        outbox.accept(&mut vec![prediction("p"), publish("t", PublishKind::Target, "1")]);
+    }
+    let sent = shown(&pump(&mut outbox));
+    assert_eq!(sent.iter().filter(|text| *text == "t=1").count(), WINDOW / 2);
+}
+
+#[test]
+fn confirmations_of_numbers_of_an_old_connection_count_for_nothing() {
+    let mut outbox = connected();
     outbox.accept(&mut vec![publish("t", PublishKind::Target, "1")]);
-    assert_eq!(outbox.drops().full, 1);
-    outbox.accept(&mut vec![publish("s", PublishKind::State, "1")]);
-    assert_eq!(outbox.held(), MAX_HELD + 1, "states are never dropped");
+    let old = ids(&pump(&mut outbox));
+    outbox.connected(2);
+    outbox.accept(&mut vec![publish("t", PublishKind::Target, "2")]);
+    let new = ids(&pump(&mut outbox));
+    outbox.confirm(old[0]);
+    assert!(!outbox.is_empty());
+    outbox.confirm(new[0]);
+    assert!(outbox.is_empty());
 }
 
 #[test]
@@ -182,10 +261,11 @@ fn bytes_bound_the_outbox_too_and_are_given_back() {
 }
 
 #[test]
-fn losing_the_connection_gives_back_the_bytes_of_fleeting_messages() {
+fn numbers_on_their_way_at_the_loss_are_gone() {
     let mut outbox = connected();
     outbox.accept(&mut vec![publish("t", PublishKind::Target, "1"), publish("u", PublishKind::Target, "1")]);
     pump(&mut outbox);
     outbox.disconnected();
-    assert_eq!((outbox.held(), outbox.bytes, outbox.drops().offline), (0, 0, 0), "they were handed over");
+    assert_eq!((outbox.held(), outbox.drops()), (0, Drops::default()), "they were handed over");
+    assert!(outbox.is_empty());
 }

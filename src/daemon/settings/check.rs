@@ -5,6 +5,7 @@ mod feedback;
 mod login;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::files::{self, Content};
 use super::problem::{Problem, SettingsErrors};
@@ -20,6 +21,9 @@ pub use broker::Broker;
 const MAX_INSTANCE_BYTES: usize = 64;
 /// Longest file with a public key: a comment and a line.
 const MAX_KEY_FILE_BYTES: u64 = 4 * 1024;
+
+/// Shortest interval of the loopback probe: above what a slow link needs for one to go round.
+const SHORTEST_PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the settings mean once they are known to fit together.
 #[derive(Debug, Clone)]
@@ -47,6 +51,8 @@ pub struct DaemonTopics {
     pub health: String,
     /// The daemon's alarms stand below this topic.
     pub alarms: String,
+    /// The loopback probe goes round on it.
+    pub probe: String,
     /// Commands come in below this topic.
     pub commands: String,
 }
@@ -57,6 +63,7 @@ impl DaemonTopics {
             status: format!("{base}/status"),
             health: format!("{base}/health"),
             alarms: format!("{base}/alarms"),
+            probe: format!("{base}/probe"),
             commands: format!("{base}/cmd"),
         }
     }
@@ -75,8 +82,8 @@ impl DaemonTopics {
 
     /// Filters of everything that is published here.
     fn outputs(&self) -> impl Iterator<Item = String> {
-        [self.status.clone(), self.health.clone(), format!("{}/+", self.alarms), self.response("+")]
-            .into_iter()
+        let plain = [&self.status, &self.health, &self.probe].map(String::clone);
+        plain.into_iter().chain([format!("{}/+", self.alarms), self.response("+")])
     }
 
     /// Where a command is answered unless it says otherwise.
@@ -105,6 +112,7 @@ impl Settings {
         if let (Some(engine), Some(topics)) = (&engine, &topics) {
             feedback::check(&engine.topics, topics, &mut problems);
         }
+        check_probe(self.mqtt.probe_interval, &mut problems);
         check_log(&self.log, &mut problems);
         let bundle_path = self.bundle_path(&mut problems);
         let bundle_key = bundle_key(&self.bundle, &mut problems);
@@ -252,6 +260,15 @@ fn check_instance(name: &str, problems: &mut Vec<Problem>) {
             "stands in topics and must be plain",
             format!("use 1 to {MAX_INSTANCE_BYTES} letters, digits, `-`, `_` or `.`"),
         ));
+    }
+}
+
+fn check_probe(interval: Duration, problems: &mut Vec<Problem>) {
+    if !interval.is_zero() && interval < SHORTEST_PROBE_INTERVAL {
+        let value = format!("\"{}\"", humantime::format_duration(interval));
+        let reason = "would ask too much of broker and network";
+        let remedy = "use at least \"1s\", or \"0s\" to have no probe";
+        problems.push(Problem::new("mqtt.probe_interval", value, reason, remedy));
     }
 }
 

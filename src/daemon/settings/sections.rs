@@ -61,6 +61,9 @@ sections! {
         subscribe_qos: usize = 1, from 0 => 1;
         /// Longest time for one attempt to connect, TLS and greeting included.
         connect_timeout: Duration = s(10), from s(1) => s(120);
+        /// How often a small message goes round through the broker on our own topic `probe`. When two in a row do
+        /// not come back, the alarm `broker_not_delivering` is raised. "0s": no probe.
+        probe_interval: Duration = s(30), from s(0) => s(3600);
         /// Longest pause between two attempts to connect; the pauses double up to it, with jitter.
         reconnect_max: Duration = s(60), from ms(500) => s(600);
     }

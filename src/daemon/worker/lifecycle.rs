@@ -17,6 +17,8 @@ use crate::engine::{Engine, Input};
 
 /// Longest leave-taking when the connection is replaced at a reload; after it the will speaks for us.
 const RESTART_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait of a reload for its new subscriptions.
+const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most commands over MQTT that wait for one reload to end.
 const MAX_REPLIES: usize = 16;
 
@@ -49,9 +51,10 @@ impl Worker {
             let reasons = reload::restart_needed(&self.settings, &loaded.settings);
             if reasons.is_empty() { Ok(loaded) } else { Err(reasons) }
         });
+        let mut is_reconnecting = false;
         let answer = match result {
             Ok(loaded) => {
-                self.adopt(*loaded).await;
+                is_reconnecting = self.adopt(*loaded).await;
                 self.statistics.reloaded(None);
                 self.clear(AlarmId::ReloadFailed);
                 let identity = &self.engine.bundle().identity;
@@ -68,7 +71,7 @@ impl Worker {
                     error!(message_id = message_id::RELOAD_FAILED, "reload refused: {reason}");
                 }
                 let text = reasons.join("; ");
-                self.statistics.error(self.wall.both(), &format!("reload refused: {text}"));
+                self.statistics.error(self.wall.both(), "reload_refused", &format!("reload refused: {text}"));
                 self.raise(&reload_failed(&text));
                 self.statistics.reloaded(Some(text));
                 serde_json::json!({ "ok": false, "errors": reasons })
@@ -79,10 +82,23 @@ impl Worker {
             self.outbox.publish(topic, answer.clone(), Sort::Kept, false);
         }
         self.heartbeat();
+        if is_reconnecting {
+            // Who waits for the reload may publish at once; what is not subscribed yet would be lost. A
+            // broker that is away must not hold up the reload.
+            self.ready_by = Some(Instant::now() + SUBSCRIBE_TIMEOUT);
+        } else {
+            self.reloaded();
+        }
+    }
+
+    /// The reload is over, whether it was taken or refused.
+    pub(super) fn reloaded(&mut self) {
+        self.ready_by = None;
         self.notifier.ready();
     }
 
-    async fn adopt(&mut self, loaded: Loaded) {
+    /// Swaps in settings and bundle; whether that needs a new connection.
+    async fn adopt(&mut self, loaded: Loaded) -> bool {
         self.handle(self.wall.both(), Input::Flush);
         let link_settings = LinkSettings::new(&loaded.settings, &loaded.checked);
         if loaded.settings.health != self.settings.health {
@@ -98,16 +114,20 @@ impl Worker {
         self.engine.adopt(old);
         // Not compared: what one restart had to unsubscribe.
         let unsubscribe = self.link.settings().unsubscribe.clone();
-        if *self.link.settings() != (LinkSettings { unsubscribe, ..link_settings.clone() }) {
-            self.statistics.broker.set_url(loaded.checked.broker.to_string());
-            self.replace_link(link_settings).await;
+        if *self.link.settings() == (LinkSettings { unsubscribe, ..link_settings.clone() }) {
+            return false;
         }
+        if self.settings.mqtt.probe_interval.is_zero() {
+            self.clear(AlarmId::BrokerNotDelivering);
+        }
+        self.statistics.broker.replaced(loaded.checked.broker.to_string());
+        self.replace_link(link_settings).await;
+        true
     }
 
     async fn replace_link(&mut self, settings: LinkSettings) {
         self.pump();
         self.outbox.disconnected();
-        self.statistics.broker.given_up();
         self.link.restart(settings, RESTART_TIMEOUT).await;
     }
 
