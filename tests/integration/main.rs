@@ -15,6 +15,7 @@
 mod configuration;
 mod faults;
 mod lifecycle;
+mod link;
 mod predictions;
 mod reconnecting;
 mod robustness;

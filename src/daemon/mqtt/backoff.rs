@@ -15,7 +15,7 @@ const SHORTEST: Duration = Duration::from_millis(100);
 /// One that ends sooner, as when two clients fight for one id, does not.
 const PROVEN: Duration = Duration::from_secs(10);
 /// Span over which attempts are counted.
-const SPAN: Duration = Duration::from_secs(60);
+const SPAN: Duration = Duration::from_mins(1);
 /// Most attempts in a [`SPAN`]. A `mqtt.reconnect_max` that asks for more gets it.
 const MOST_ATTEMPTS: usize = 12;
 /// A connection that the broker closes sooner than this after accepting it may have been taken over by another

@@ -17,7 +17,9 @@ pub(super) enum LinkError {
     Unresolved(String),
     #[error("the broker's host cannot be reached ({0}); check the network and mqtt.url")]
     Unreachable(String),
-    #[error("nothing listens at the broker's address; start the broker, or check the port in mqtt.url")]
+    #[error(
+        "the connection is refused: nothing listens there; start the broker, or check the port in mqtt.url"
+    )]
     NotListening,
     #[error("the broker's host accepts the connection, but does not answer within mqtt.connect_timeout")]
     NoAnswer,
@@ -102,7 +104,8 @@ impl LinkError {
         match (tls_error(error), error.kind()) {
             (Some(tls), _) => Self::Tls(tls.to_string()),
             (None, io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => Self::Tls(
-                "the broker closes the connection during the handshake; does it speak TLS at this port?".into(),
+                "the broker closes the connection during the handshake; does it speak TLS at this port?"
+                    .into(),
             ),
             (None, _) => Self::Tls(error.to_string()),
         }
@@ -122,7 +125,9 @@ impl LinkError {
                 Self::Rejected("the broker refuses the client id; check mqtt.client_id")
             }
             ConnectReturnCode::ServiceUnavailable => Self::Rejected("the broker says it is unavailable"),
-            _ => Self::Rejected("the broker does not speak MQTT 3.1.1"),
+            ConnectReturnCode::RefusedProtocolVersion => {
+                Self::Rejected("the broker does not speak MQTT 3.1.1")
+            }
         })
     }
 }

@@ -147,7 +147,8 @@ fn fixed_header(bytes: &[u8]) -> Result<Option<(u8, usize, usize)>, Error> {
 
 /// The packet id of a publish with acknowledgement, as far as it can be found.
 fn publish_id(kind: u8, mut body: &[u8]) -> Option<u16> {
-    if kind >> 4 != PUBLISH || (kind >> 1) & 0b11 == 0 {
+    let is_confirmed = kind & 0b0110 != 0;
+    if kind >> 4 != PUBLISH || !is_confirmed {
         return None;
     }
     let topic_bytes = usize::from(body.try_get_u16().ok()?);

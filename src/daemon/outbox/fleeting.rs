@@ -102,10 +102,9 @@ mod tests {
         queue.push("t".into(), "1".into(), false);
         let fates = [("t", "2"), ("u", "5"), ("t", "33"), ("u", "6"), ("t", "4")]
             .map(|(topic, payload)| queue.push(topic.into(), payload.into(), true));
-        use Fate::{Replaced, Waits};
-        assert_eq!(fates, [Waits, Waits, Replaced, Replaced, Replaced]);
+        assert_eq!(fates, [Fate::Waits, Fate::Waits, Fate::Replaced, Fate::Replaced, Fate::Replaced]);
         assert_eq!(all(&mut queue), ["t=1", "t=4", "u=6"]);
-        assert_eq!(queue.push("t".into(), "7".into(), true), Waits, "what has left cannot be replaced");
+        assert_eq!(queue.push("t".into(), "7".into(), true), Fate::Waits, "what has left cannot be replaced");
         assert_eq!(all(&mut queue), ["t=7"]);
         assert!(queue.bytes == 0 && queue.newest.is_empty());
     }

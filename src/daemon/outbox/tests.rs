@@ -199,7 +199,9 @@ fn alarms_go_before_states_and_states_before_predictions() {
     }
     let rest = pump(&mut outbox);
     assert_eq!(shown(&rest), ["p={}", "p={}"]);
-    ids(&rest).into_iter().for_each(|id| outbox.confirm(id));
+    for id in ids(&rest) {
+        outbox.confirm(id);
+    }
     assert!(outbox.is_empty());
     // And again on the next connection.
     outbox.accept(&mut vec![prediction("q")]);

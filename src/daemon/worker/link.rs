@@ -9,7 +9,8 @@ use crate::domain::{Alarm, AlarmId, Severity};
 use crate::engine::Input;
 
 fn not_delivering(topic: &str) -> Alarm {
-    let text = format!("the broker accepts messages but does not deliver them: nothing comes back on {topic}");
+    let text =
+        format!("the broker accepts messages but does not deliver them: nothing comes back on {topic}");
     let remedy = format!(
         "look into the broker's log, at its disk and its cluster; its access list must let this client write \
          and read {topic}"
