@@ -78,6 +78,8 @@ pub(super) struct BrokerHealth {
     probe_ms: Option<f64>,
     #[serde(skip)]
     contested: Option<String>,
+    #[serde(skip)]
+    is_probe_refused: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -124,6 +126,11 @@ impl BrokerHealth {
         self.delivering
     }
 
+    /// Whether the broker closes the connection when it is probed.
+    pub(super) fn is_probe_refused(&self) -> bool {
+        self.is_probe_refused
+    }
+
     pub(super) fn refused_subscriptions(&self) -> &[String] {
         &self.refused_subscriptions
     }
@@ -139,6 +146,10 @@ impl BrokerHealth {
                 self.down_because = None;
             }
             LinkEvent::Subscribed => {}
+            LinkEvent::ProbeRefused => {
+                self.is_probe_refused = true;
+                (self.delivering, self.probe_ms) = (None, None);
+            }
             LinkEvent::Settled => self.contested = None,
             LinkEvent::ProbeReturned { after } => {
                 self.delivering = Some(true);
@@ -165,10 +176,12 @@ impl BrokerHealth {
             Some(TAKEN_OVER)
         } else if self.delivering == Some(false) {
             Some("not_delivering")
-        } else if self.refused_subscriptions.is_empty() {
-            None
-        } else {
+        } else if !self.refused_subscriptions.is_empty() {
             Some("subscription_refused")
+        } else if self.is_probe_refused {
+            Some("probe_refused")
+        } else {
+            None
         };
     }
 }

@@ -84,7 +84,9 @@ fn a_broker_that_accepts_but_does_not_deliver_raises_an_alarm_that_clears_by_its
     let file = dir.path().join("access");
     let all = "topic readwrite hvac/#\ntopic readwrite cooltwin/test/#\n";
     std::fs::write(&file, all).unwrap();
-    let broker = Broker::start_with_settings(&format!("acl_file {}", file.display()));
+    // With unbounded queues this broker would close the connection instead.
+    let settings = format!("acl_file {}\nmax_queued_messages 1000\n", file.display());
+    let broker = Broker::start_with_settings(&settings);
     let client = Client::connect(&broker, &[ALARM, HEALTH, STATUS]);
     let daemon = Config::new(&broker.url()).text("mqtt.probe_interval", "1s").start();
     client.wait_text(STATUS, "online");
@@ -102,6 +104,25 @@ fn a_broker_that_accepts_but_does_not_deliver_raises_an_alarm_that_clears_by_its
     std::fs::write(&file, all).unwrap();
     broker.reload();
     client.wait("the end of the alarm", |message| message.topic == ALARM && message.payload.is_empty());
+}
+
+#[test]
+fn a_broker_that_closes_for_the_probe_is_served_without_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("access");
+    let rules = "topic readwrite hvac/#\ntopic readwrite cooltwin/test/#\ntopic deny cooltwin/test/probe\n";
+    std::fs::write(&file, rules).unwrap();
+    // This version of mosquitto closes the connection of a client that publishes where it may not, when its
+    // queues are not bounded; others do so always.
+    let broker = Broker::start_with_settings(&format!("acl_file {}", file.display()));
+    let client = Client::connect(&broker, &["hvac/+/predictions", HEALTH, STATUS]);
+    let daemon = Config::new(&broker.url()).start();
+    daemon.wait_log("mqtt.probe_interval");
+    client.clear();
+    client.predict_until_answered("attic");
+    let health =
+        client.wait("the reason in the health document", |message| has_problem(message, "probe_refused"));
+    assert_eq!(health.json()["broker"]["state"], "connected");
 }
 
 #[test]

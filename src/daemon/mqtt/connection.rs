@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 use super::error::LinkError;
 use super::exchange::{Command, Epoch, LinkEvent, PublishId, Received};
 use super::frames::Frame;
-use super::probe::{Outcome, Probe};
+use super::probe::{Outcome, Probe, Tolerance};
 use super::wire::{Traffic, Wire};
 use super::{Shared, backoff, connect};
 use crate::daemon::clock;
@@ -120,6 +120,7 @@ struct Connection<'s> {
     packets: VecDeque<Packet>,
     /// Begun when the subscriptions are confirmed.
     probe: Option<Probe>,
+    tolerance: &'s mut Tolerance,
     /// A message had no room: take no QoS 1 message any more, so that the order holds when they come again.
     is_discarding: bool,
     pinged: Option<Instant>,
@@ -134,8 +135,13 @@ enum Step {
 }
 
 /// Serves an open connection until it ends.
-pub(super) async fn serve(shared: &Shared, mut wire: Wire, epoch: Epoch) -> Result<Ended, LinkError> {
-    let mut connection = Connection::new(shared, epoch);
+pub(super) async fn serve(
+    shared: &Shared,
+    mut wire: Wire,
+    epoch: Epoch,
+    tolerance: &mut Tolerance,
+) -> Result<Ended, LinkError> {
+    let mut connection = Connection::new(shared, epoch, tolerance);
     let keep_alive = shared.settings.mqtt.keep_alive;
     // A little ahead of the broker's patience; a dead link shows at the second ping.
     let mut ping = tokio::time::interval(keep_alive.mul_f64(0.75));
@@ -210,7 +216,7 @@ fn quality_of_service(is_confirmed: bool) -> QoS {
 }
 
 impl<'s> Connection<'s> {
-    fn new(shared: &'s Shared, epoch: Epoch) -> Self {
+    fn new(shared: &'s Shared, epoch: Epoch, tolerance: &'s mut Tolerance) -> Self {
         Self {
             shared,
             epoch,
@@ -221,6 +227,7 @@ impl<'s> Connection<'s> {
             commands: Vec::with_capacity(WRITE_BATCH),
             packets: VecDeque::with_capacity(WRITE_BATCH),
             probe: None,
+            tolerance,
             is_discarding: false,
             pinged: None,
         }
@@ -260,7 +267,7 @@ impl<'s> Connection<'s> {
             }
         }
         let interval = settings.mqtt.probe_interval;
-        if !interval.is_zero() && !is_probe_refused {
+        if !interval.is_zero() && !is_probe_refused && self.tolerance.is_given() {
             self.probe = Some(Probe::new(interval, backoff::dice(), Instant::now()));
         }
         self.shared.inbox.event(LinkEvent::Subscribed);
@@ -272,6 +279,9 @@ impl<'s> Connection<'s> {
                 Some(probe) if !publish.retain => probe.came(&publish.payload, Instant::now()),
                 _ => None,
             };
+            if outcome.is_some() {
+                self.tolerance.returned();
+            }
             self.probed(outcome);
             if publish.pkid != 0 {
                 self.packets.push_back(Packet::PubAck(PubAck::new(publish.pkid)));
@@ -350,6 +360,7 @@ impl<'s> Connection<'s> {
         let Some(probe) = &mut self.probe else { return };
         let (payload, outcome) = probe.tick(Instant::now(), is_stuck);
         if let Some(payload) = payload {
+            self.tolerance.sent(Instant::now());
             let topic = self.shared.settings.probe_topic.as_str();
             self.packets.push_back(Packet::Publish(Publish::new(topic, QoS::AtMostOnce, payload)));
         }

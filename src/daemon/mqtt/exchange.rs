@@ -71,6 +71,8 @@ pub(in crate::daemon) enum LinkEvent {
         /// How many in a row.
         in_a_row: u32,
     },
+    /// The broker closes the connection when it is probed; it is probed no more.
+    ProbeRefused,
     /// The broker refused a subscription.
     SubscriptionRefused {
         /// The filter.

@@ -29,6 +29,7 @@ use super::settings::{Broker, Checked, MqttSettings, Settings};
 use backoff::{Backoff, End};
 use connection::Ended;
 use error::LinkError;
+use probe::Tolerance;
 use wire::Wire;
 
 /// All that a link needs to know. Two equal ones need no new connection.
@@ -164,6 +165,7 @@ impl Drop for Link {
 /// Connects and serves until stopped.
 async fn run(shared: Shared, mut epoch: Epoch) {
     let mut backoff = Backoff::new(shared.settings.mqtt.reconnect_max);
+    let mut tolerance = Tolerance::default();
     let mut stop = shared.stop.clone();
     loop {
         backoff.attempt(Instant::now());
@@ -177,7 +179,7 @@ async fn run(shared: Shared, mut epoch: Epoch) {
                 epoch += 1;
                 shared.orders.clear();
                 shared.inbox.event(LinkEvent::Connected { epoch, session_present });
-                match served(&shared, wire, epoch, &mut backoff).await {
+                match served(&shared, wire, epoch, &mut backoff, &mut tolerance).await {
                     Ok(Ended::Stopped) => return,
                     Ok(Ended::Redeliver) => {
                         ("more was delivered than could be held; asking for it again".to_owned(), "redeliver")
@@ -204,22 +206,29 @@ async fn served(
     wire: Wire,
     epoch: Epoch,
     backoff: &mut Backoff,
+    tolerance: &mut Tolerance,
 ) -> Result<Ended, LinkError> {
     let since = Instant::now();
-    let mut serving = pin!(connection::serve(shared, wire, epoch));
-    let early = tokio::select! {
-        ended = &mut serving => Some(ended),
-        () = sleep(backoff::CONTESTED_LIFE) => None,
-    };
-    let ended = if let Some(ended) = early {
-        ended
-    } else {
-        if backoff.contested().is_some() {
-            shared.inbox.event(LinkEvent::Settled);
+    let ended = {
+        let mut serving = pin!(connection::serve(shared, wire, epoch, tolerance));
+        let early = tokio::select! {
+            ended = &mut serving => Some(ended),
+            () = sleep(backoff::CONTESTED_LIFE) => None,
+        };
+        match early {
+            Some(ended) => ended,
+            None => {
+                if backoff.contested().is_some() {
+                    shared.inbox.event(LinkEvent::Settled);
+                }
+                backoff.settled();
+                serving.await
+            }
         }
-        backoff.settled();
-        serving.await
     };
+    if matches!(ended, Err(LinkError::Closed)) && tolerance.closed(Instant::now()) {
+        shared.inbox.event(LinkEvent::ProbeRefused);
+    }
     let life = since.elapsed();
     backoff.ended(match &ended {
         Err(LinkError::Closed) => End::ClosedByBroker(life),

@@ -17,6 +17,44 @@ pub(super) enum Outcome {
     Missed(u32),
 }
 
+/// A connection that the broker closes this soon after a probe may have been closed for it.
+const REFUSED_WITHIN: Duration = Duration::from_secs(2);
+/// So many such ends in a row are no accident.
+const REFUSALS: u32 = 2;
+
+/// Whether the broker puts up with probes. Some close the connection of a client that publishes where their
+/// access list does not let it; what is to watch the service must not end it.
+#[derive(Debug, Default)]
+pub(super) struct Tolerance {
+    sent: Option<Instant>,
+    refusals: u32,
+}
+
+impl Tolerance {
+    /// Whether to probe.
+    pub(super) fn is_given(&self) -> bool {
+        self.refusals < REFUSALS
+    }
+
+    pub(super) fn sent(&mut self, now: Instant) {
+        self.sent = Some(now);
+    }
+
+    pub(super) fn returned(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The broker has closed the connection; whether that was the last probe.
+    pub(super) fn closed(&mut self, now: Instant) -> bool {
+        let Some(sent) = self.sent.take() else { return false };
+        if !self.is_given() || now.saturating_duration_since(sent) > REFUSED_WITHIN {
+            return false;
+        }
+        self.refusals += 1;
+        !self.is_given()
+    }
+}
+
 /// Sends a probe every interval. One that is not back after half of it is missed and followed at once by
 /// the next, so that two in a row are missed within twice the interval from the failure.
 #[derive(Debug)]
@@ -118,6 +156,25 @@ mod tests {
         probe.tick(probe.due(), false);
         assert_eq!(probe.tick(probe.due(), false).1, Some(Outcome::Missed(1)), "counted from the start");
         assert!(probe.came(b"0000000000000007-4", probe.due()).is_some(), "an earlier one is as good");
+    }
+
+    #[test]
+    fn a_broker_that_closes_for_a_probe_is_probed_no_more() {
+        let start = Instant::now();
+        let mut tolerance = Tolerance::default();
+        let mut close_after = |seconds, is_back| {
+            tolerance.sent(start);
+            if is_back {
+                tolerance.returned();
+            }
+            tolerance.closed(start + s(seconds))
+        };
+        assert!(!close_after(1, false));
+        assert!(!close_after(1, true), "it came back: the broker had another reason");
+        assert!(!close_after(1, false));
+        assert!(!close_after(5, false), "too late to be for the probe");
+        assert!(close_after(1, false));
+        assert!(!tolerance.is_given());
     }
 
     #[test]

@@ -18,6 +18,13 @@ fn not_delivering(topic: &str) -> Alarm {
     Alarm::new(AlarmId::BrokerNotDelivering, Severity::Critical, &text, &remedy)
 }
 
+fn probe_refused(topic: &str) -> String {
+    format!(
+        "the broker closes the connection when it is probed on {topic}, so it is probed no more; let its access \
+         list allow writing and reading {topic}, or set mqtt.probe_interval = \"0s\""
+    )
+}
+
 impl Worker {
     pub(super) fn event(&mut self, event: &LinkEvent) {
         self.statistics.broker.event(event);
@@ -44,6 +51,12 @@ impl Worker {
                     self.raise(&alarm);
                 }
                 self.update_status();
+            }
+            LinkEvent::ProbeRefused => {
+                self.clear(AlarmId::BrokerNotDelivering);
+                let text = probe_refused(&self.topics.probe);
+                warn!("{text}");
+                self.statistics.error(self.wall.both(), "probe_refused", &text);
             }
             LinkEvent::SubscriptionRefused { filter } => {
                 let text = format!("the broker refuses the subscription to {filter}; check its access list");
@@ -118,6 +131,10 @@ impl Worker {
         }
         if broker.delivering() == Some(false) {
             text.push_str("; the broker accepts messages but does not deliver them");
+        }
+        if broker.is_probe_refused() {
+            text.push_str("; probing refused: ");
+            text.push_str(&self.topics.probe);
         }
         if let Some(filter) = broker.refused_subscriptions().first() {
             text.push_str("; subscription refused: ");
