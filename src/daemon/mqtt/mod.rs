@@ -215,15 +215,14 @@ async fn served(
             ended = &mut serving => Some(ended),
             () = sleep(backoff::CONTESTED_LIFE) => None,
         };
-        match early {
-            Some(ended) => ended,
-            None => {
-                if backoff.contested().is_some() {
-                    shared.inbox.event(LinkEvent::Settled);
-                }
-                backoff.settled();
-                serving.await
+        if let Some(ended) = early {
+            ended
+        } else {
+            if backoff.contested().is_some() {
+                shared.inbox.event(LinkEvent::Settled);
             }
+            backoff.settled();
+            serving.await
         }
     };
     if matches!(ended, Err(LinkError::Closed)) && tolerance.closed(Instant::now()) {
