@@ -182,9 +182,11 @@ fn read_file(path: &Path) -> Result<String, Problem> {
         let remedy = "name a readable TOML file; `cooltwin config` prints a complete one";
         Problem::new(path.display().to_string(), None, reason, remedy)
     };
-    files::inspect(path, files::Content::Public)
+    let text = files::inspect(path, files::Content::Public)
         .and_then(|_| files::read_text(path, MAX_CONFIG_BYTES))
-        .map_err(problem)
+        .map_err(problem)?;
+    // By TOML it would mean all defaults; it is what an editor leaves on a full disk.
+    if text.trim().is_empty() { Err(problem("is empty".to_owned())) } else { Ok(text) }
 }
 
 fn stray_value(name: &str) -> Problem {

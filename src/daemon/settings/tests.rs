@@ -106,6 +106,16 @@ fn broken_toml_names_the_place() {
 }
 
 #[test]
+fn an_empty_file_is_no_wish_for_all_defaults() {
+    for text in ["", " \n\t\n"] {
+        let found = problems(text, &[]);
+        assert!(found[0].contains("is empty") && found[0].contains("cooltwin config"), "{found:?}");
+    }
+    let (_folder, source) = source("# all defaults, and meant so\n", &[]);
+    assert_eq!(source.load().unwrap(), Settings::default());
+}
+
+#[test]
 fn a_missing_file_is_named_with_a_remedy() {
     let source = Source { file: Some("/nowhere/c.toml".into()), ..Source::default() };
     let problem = source.load().unwrap_err().to_string();

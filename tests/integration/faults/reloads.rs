@@ -24,7 +24,7 @@ fn a_configuration_replaced_by_garbage() {
     site.flow(200);
     let garbage: [&[u8]; 5] = [b"", b"\x00\xff\xfe\x01", b"[mqtt\nurl", b"[mqtt]\nurl = 3", b"x = 1"];
     let file = site.daemon.config_file();
-    for content in &garbage[1..] {
+    for content in &garbage {
         fs::write(&file, content).unwrap();
         site.daemon.signal("HUP");
         wait_health(&client, "the refusal", is_refused);
