@@ -34,7 +34,7 @@ sections! {
         /// Where the broker is: mqtt://host:1883, or mqtts://host:8883 for TLS.
         url: String = "mqtt://localhost:1883".to_owned();
         /// Allow mqtt:// to a broker on another machine, where everybody on the way can read and change what is
-        /// sent, the password included. To localhost, 127.0.0.0/8 and [::1] it is always allowed.
+        /// sent, the password included. To localhost, 127.0.0.0/8 and ::1 it is always allowed.
         allow_plain: bool = false;
         /// Client id. Must stay the same over restarts: the broker keeps what arrived meanwhile under this name.
         /// Unset: `cooltwin-` and the instance's name.
