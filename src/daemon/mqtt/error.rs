@@ -36,12 +36,12 @@ pub(super) enum LinkError {
     Tls(String),
     #[error("the connection broke: {0}")]
     Network(String),
-    #[error("the broker closed the connection: it stopped, or does not accept what is sent")]
+    #[error("the broker closed the connection: it stopped, or its access list does not allow what is sent")]
     Closed,
     #[error(
         "the broker has closed {times} connections in a row soon after accepting them: most likely another \
          client uses the client id `{client_id}` too, and each takes over the other's session; give one of them \
-         another instance.name or mqtt.client_id. If there is none, the broker's log says why it closes"
+         another instance.name or mqtt.client_id. If there is none, the broker may refuse what is published: see its log and its access list"
     )]
     TakenOver { times: u32, client_id: String },
     #[error("the broker does not answer any more")]

@@ -38,7 +38,6 @@ fn a_dead_broker_is_left_in_peace() {
 
 /// A second client with the daemon's id that always comes back: each connect throws the other out.
 #[test]
-#[ignore = "until the link recognises a fight"]
 fn a_second_client_with_the_same_id() {
     let minute = scaled(Duration::from_secs(20), Duration::from_mins(1));
     let broker = Broker::start_with_settings("");
