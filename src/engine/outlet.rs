@@ -1,6 +1,7 @@
 //! The second half of the street: a unit's state to a prediction and the documents about it.
 
 use super::Engine;
+use super::silence::silent_at;
 use super::unit::Unit;
 use crate::bundle::Bundle;
 use crate::domain::prediction::{SCHEMA_VERSION, write_json, write_number};
@@ -58,17 +59,15 @@ impl Engine {
             }
             publish_state(&self.bundle, id, unit, quality, &reasons, time, effects);
         }
-        unit.stale_at = self
-            .bundle
-            .evaluator
-            .assembler
-            .next_stale(&unit.state, now)
-            .map(|after| now.monotonic.plus(after));
+        let assembler = &self.bundle.evaluator.assembler;
+        unit.stale_at = assembler.next_stale(&unit.state, now).map(|after| now.monotonic.plus(after));
+        unit.silent_at = silent_at(assembler, unit, now, self.settings.silence.units, self.open_since);
         self.reasons = reasons;
-        self.watch(now, id, effects);
-        let Some(unit) = self.units.get_mut(id) else { return };
         self.waiting = self.waiting.saturating_sub(unit.waiting.len());
         effects.extend(unit.waiting.drain(..).map(Effect::Acknowledge));
+        if !unit.alarms.is_empty() {
+            self.watch(now, id, effects);
+        }
     }
 }
 

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use super::Engine;
 use super::outlet::publish_state;
+use super::unit::Unit;
+use crate::bundle::Assembler;
 use crate::domain::{Alarm, AlarmId, Effect, Monotonic, Now, Quality, Reason, Severity, UnitId};
 
 /// When an alarm that was not raised because too many stood is tried again.
@@ -105,23 +107,12 @@ impl Engine {
         Alarm::new(id, severity, &text, remedy)
     }
 
-    /// When a unit is to be looked at for silence: when its last sensor turns stale or nothing has come for
-    /// too long, but not before that time has passed since messages can come.
-    pub(super) fn silent_at(&self, now: Now, id: &UnitId) -> Option<Monotonic> {
-        let (limit, open) = (self.settings.silence.units, self.open_since?);
-        let unit = self.units.get(id).filter(|_| !limit.is_zero())?;
-        let (left, longest) = self.bundle.evaluator.assembler.all_stale(&unit.state, now);
-        let silent = now.monotonic.plus(left).min(unit.last_live.plus(limit));
-        Some(silent.max(open.plus(longest.min(limit))))
-    }
-
-    /// After an evaluation: clears the unit's alarm when it is silent no more, and says when to look again.
+    /// Something came of a unit: clears its alarm if it is silent no more, and says when to look again.
     pub(super) fn watch(&mut self, now: Now, id: &UnitId, effects: &mut Vec<Effect>) {
-        let silent_at = self.silent_at(now, id);
-        let is_silent = silent_at.is_some_and(|at| at <= now.monotonic);
         let Some(unit) = self.units.get_mut(id) else { return };
-        unit.silent_at = silent_at;
-        if !is_silent && !unit.alarms.is_empty() {
+        let assembler = &self.bundle.evaluator.assembler;
+        unit.silent_at = silent_at(assembler, unit, now, self.settings.silence.units, self.open_since);
+        if !unit.alarms.is_empty() && unit.silent_at.is_none_or(|at| at > now.monotonic) {
             self.clear_of(id, AlarmId::UnitSilent, effects);
         }
     }
@@ -135,12 +126,11 @@ impl Engine {
 
     /// Looks whether a unit that went quiet can still be predicted, and says so when it cannot.
     pub(super) fn check_quiet(&mut self, now: Now, id: &UnitId, effects: &mut Vec<Effect>) {
-        let silent_at = self.silent_at(now, id);
-        let is_silent = silent_at.is_some_and(|at| at <= now.monotonic);
         let Some(unit) = self.units.get_mut(id) else { return };
         let assembler = &mut self.bundle.evaluator.assembler;
         unit.stale_at = assembler.next_stale(&unit.state, now).map(|after| now.monotonic.plus(after));
-        unit.silent_at = silent_at;
+        unit.silent_at = silent_at(assembler, unit, now, self.settings.silence.units, self.open_since);
+        let is_silent = unit.silent_at.is_some_and(|at| at <= now.monotonic);
         // Without any reading, as when their times turned out to be wrong, silence is all there is to say.
         let (mut reasons, mut quality, time) = match assembler.assemble(&unit.state, now) {
             Some(assembly) => (assembly.reasons.to_vec(), assembly.quality, assembly.time),
@@ -162,6 +152,21 @@ impl Engine {
             }
         }
     }
+}
+
+/// When a unit is to be looked at for silence: when its last sensor turns stale or nothing has come for `limit`,
+/// but not before that time has passed since messages can come.
+pub(super) fn silent_at(
+    assembler: &Assembler,
+    unit: &Unit,
+    now: Now,
+    limit: Duration,
+    open_since: Option<Monotonic>,
+) -> Option<Monotonic> {
+    let open = open_since.filter(|_| !limit.is_zero())?;
+    let (left, longest) = assembler.all_stale(&unit.state, now);
+    let silent = now.monotonic.plus(left).min(unit.last_live.plus(limit));
+    Some(silent.max(open.plus(longest.min(limit))))
 }
 
 fn unit_alarm(id: &UnitId, limit: Duration) -> Alarm {

@@ -62,7 +62,7 @@ impl Day {
     fn half_minute(&mut self, number: u64) {
         for unit in 0..20 {
             // Each is silent for a quarter of an hour now and then.
-            if (number / 30 + unit) % 7 == 0 {
+            if (number / 30 + unit).is_multiple_of(7) {
                 continue;
             }
             let value = 10.0 + (number % 50) as f64 / 10.0;
@@ -79,8 +79,8 @@ impl Day {
             self.message(&format!("hvac/flood-{odd}/sensors"), "{\"R\":1}", false);
             self.message(&format!("hvac/flood-{odd}/sensors/{odd}"), "1", false);
             self.message(&format!("elsewhere/{odd}"), "{", false);
-            self.message("hvac/c1/sensors", &"[".repeat(odd as usize % 100), odd % 3 == 0);
-            self.message("hvac/c1/sensors/R", "1e999", odd % 2 == 0);
+            self.message("hvac/c1/sensors", &"[".repeat(odd as usize % 100), odd.is_multiple_of(3));
+            self.message("hvac/c1/sensors/R", "1e999", odd.is_multiple_of(2));
         }
         match number % 120 {
             40 => self.feed(Input::Closed),

@@ -120,6 +120,7 @@ impl Guarded {
         let daemon = Config::new(&broker.url())
             .text("mqtt.username", "gateway")
             .text("mqtt.password", "secret")
+            .text("alarms.silence", "1s")
             .start();
         daemon.wait_notified("the connection", |line| line.starts_with("STATUS=connected to"));
         eventually("the subscription", || {
@@ -144,14 +145,23 @@ impl Guarded {
     }
 }
 
-/// This broker says yes to the subscription and delivers nothing: the connection is neither lost nor made anew.
+/// This broker says yes to the subscription and delivers nothing: the connection is neither lost nor made anew, and
+/// an alarm stands while it lasts.
 #[test]
 fn an_access_list_that_denies_reading() {
     let guarded = Guarded::start("topic write hvac/#\n");
-    std::thread::sleep(Duration::from_secs(2));
+    let alarms = Client::connect(&guarded.broker, &["cooltwin/test/alarms/source_silent"]);
+    let alarm = alarms.wait("the alarm", |message| !message.payload.is_empty());
+    assert!(
+        alarm.json()["text"].as_str().unwrap().contains("denying this client to read"),
+        "{}",
+        alarm.text()
+    );
     assert_eq!(guarded.connects(), 1, "connected anew for no reason");
+    alarms.clear();
     guarded.open();
     guarded.client.predict_until_answered("attic");
+    alarms.wait("the alarm's end", |message| message.payload.is_empty());
     assert_eq!(guarded.connects(), 1, "connected anew for no reason");
 }
 
