@@ -79,9 +79,9 @@ fn a_broker_without_a_memory_killed_with_outputs_queued() {
     site.proxy.set(Direction::Up, Rules { stalled: true, ..Rules::default() });
     site.feeder.feed(QUEUED);
     eventually("frames and predictions to be under way", || {
-        // A frame has more than 60 bytes, a prediction more than 400.
+        // A frame has more than 60 bytes, a prediction more than 300.
         (site.proxy.passed(Direction::Down) >= frames + QUEUED * 60
-            && site.proxy.taken(Direction::Up) >= predictions + QUEUED / 2 * 400)
+            && site.proxy.taken(Direction::Up) >= predictions + QUEUED / 2 * 300)
             .then_some(())
     });
     assert_eq!(site.observer.seen(), 8, "a prediction has passed a stalled proxy");
