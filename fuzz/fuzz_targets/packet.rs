@@ -1,29 +1,25 @@
-//! Any bytes as what a broker sends: decoded packet by packet, as the link does it, without a panic and without taking
-//! more than there is.
+//! Any bytes as what a broker sends: cut into the same packets whether they come at once or in pieces, and without a
+//! panic.
 #![no_main]
 
-use bytes::BytesMut;
+use cooltwin::daemon::mqtt::frames_of;
 use libfuzzer_sys::fuzz_target;
-use rumqttc::mqttbytes::Error;
-use rumqttc::mqttbytes::v4::Packet;
 
-/// Below the fuzzer's longest input, so that the limit is met too.
-const MAX_BYTES: usize = 1_024;
+/// Longest payload that is of use; longer ones are cut.
+const MAX_PAYLOAD_BYTES: usize = 64;
+/// Stands in the input for a run of bytes longer than inputs are, so that what is too long to be held is met too.
+const FILLER: &[u8] = b"~~~";
+/// Longer than what is held: any topic and the longest payload.
+const FILLER_BYTES: usize = 70_000;
 
-fuzz_target!(|bytes: &[u8]| {
-    let mut stream = BytesMut::from(bytes);
-    loop {
-        let before = stream.len();
-        match Packet::read(&mut stream, MAX_BYTES) {
-            Ok(packet) => {
-                assert!(stream.len() < before);
-                drop(format!("{packet:?}"));
-            }
-            Err(Error::InsufficientBytes(_)) => return,
-            Err(error) => {
-                assert!(!error.to_string().is_empty());
-                return;
-            }
-        }
+fuzz_target!(|input: (u8, &[u8])| {
+    let (piece, bytes) = input;
+    let mut stream = bytes.to_vec();
+    if let Some(place) = bytes.windows(FILLER.len()).position(|part| part == FILLER) {
+        stream.splice(place..place + FILLER.len(), std::iter::repeat_n(b'x', FILLER_BYTES));
     }
+    let whole = frames_of(std::iter::once(stream.as_slice()), MAX_PAYLOAD_BYTES);
+    // Few pieces for the many bytes of the filler.
+    let piece = usize::from(piece).max(1) * stream.len().div_ceil(4_096).max(1);
+    assert_eq!(frames_of(stream.chunks(piece), MAX_PAYLOAD_BYTES), whole);
 });

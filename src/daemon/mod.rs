@@ -15,7 +15,10 @@ mod command;
 mod health;
 mod keeper;
 pub mod logging;
+#[cfg(not(fuzzing))]
 mod mqtt;
+#[cfg(fuzzing)]
+pub mod mqtt;
 mod outbox;
 pub mod reload;
 pub mod settings;

@@ -32,6 +32,27 @@ use error::LinkError;
 use probe::Tolerance;
 use wire::Wire;
 
+/// What the link makes of bytes that come in pieces, one text for each frame: for the fuzz target `packet`.
+#[cfg(fuzzing)]
+pub fn frames_of<'b>(pieces: impl Iterator<Item = &'b [u8]>, max_payload_bytes: usize) -> Vec<String> {
+    let mut frames = frames::Frames::new(max_payload_bytes);
+    let mut found = Vec::new();
+    for piece in pieces {
+        frames.buffer.extend_from_slice(piece);
+        loop {
+            match frames.next() {
+                Ok(Some(frame)) => found.push(format!("{frame:?}")),
+                Ok(None) => break,
+                Err(error) => {
+                    found.push(error.to_string());
+                    return found;
+                }
+            }
+        }
+    }
+    found
+}
+
 /// All that a link needs to know. Two equal ones need no new connection.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::daemon) struct LinkSettings {
