@@ -209,6 +209,7 @@ impl Engine {
         for id in self.ids_where(|unit| unit.due.is_some_and(|due| due <= at)) {
             self.evaluate(now, &id, effects);
         }
+        self.mind_sleep(now);
         let is_open = self.open_since.is_some();
         let is_quiet = |unit: &Unit| {
             let silent_at = unit.silent_at.filter(|_| is_open);
@@ -303,7 +304,6 @@ impl Engine {
             adopted.alarms = unit.alarms;
             adopted.last_live = unit.last_live;
             adopted.told = unit.told;
-            adopted.silent_at = Some(unit.last_heard);
             adopted.last_evaluated = unit.last_evaluated;
             // Due at once: what is required, and for how long, may have changed.
             adopted.stale_at = Some(unit.last_heard);

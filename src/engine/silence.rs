@@ -12,6 +12,9 @@ use super::unit::Unit;
 use crate::bundle::Assembler;
 use crate::domain::{Alarm, AlarmId, Effect, Monotonic, Now, Quality, Reason, Severity, UnitId};
 
+/// A look at silence that is late by this much was slept through, by the machine or the process: nothing could be
+/// heard meanwhile. Ticks of a daemon that is awake are late by milliseconds.
+const SLEPT: Duration = Duration::from_secs(10);
 /// When an alarm that was not raised because too many stood is tried again.
 const RETRY: Duration = Duration::from_mins(1);
 
@@ -76,6 +79,19 @@ impl Engine {
             .filter(|(id, limit, _)| !limit.is_zero() && self.alarms.get(*id).is_none())
             .filter_map(|(_, limit, since)| Some(since?.plus(limit)))
             .min()
+    }
+
+    /// Has silence count from now where looking at it was slept through: waking up is no alarm.
+    pub(super) fn mind_sleep(&mut self, now: Now) {
+        if self.open_since.is_none() {
+            return;
+        }
+        let units = self.units.values().filter_map(|unit| unit.silent_at);
+        let due = units.chain(self.source_deadline()).min();
+        if due.is_some_and(|due| now.monotonic.since(due) > SLEPT) {
+            self.open_since = Some(now.monotonic);
+            self.watch_all(now);
+        }
     }
 
     /// Raises the alarms of the sources that have been silent for too long.

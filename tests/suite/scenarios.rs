@@ -65,6 +65,9 @@ struct Line<'a> {
     waited: u64,
     #[serde(default)]
     flush: bool,
+    /// The machine slept until now: no ticks before this line.
+    #[serde(default)]
+    asleep: bool,
     /// From here on messages can come, or cannot.
     open: Option<bool>,
 }
@@ -130,6 +133,8 @@ struct Run {
     engine: Engine,
     /// Wall clock minus monotonic clock.
     wall_at_zero: i64,
+    /// When something was handled last.
+    last: Monotonic,
     output: String,
 }
 
@@ -141,6 +146,7 @@ impl Run {
 
     fn feed(&mut self, now: Now, input: Input<'_>) {
         let mut effects = Vec::new();
+        self.last = now.monotonic;
         self.engine.handle(now, input, &mut effects);
         let at = now.monotonic.0 as f64 / 1000.0;
         for effect in effects {
@@ -177,6 +183,7 @@ impl Run {
         for _ in 0..10_000 {
             match self.engine.next_deadline() {
                 Some(deadline) if deadline.0 <= at_ms * 1000 => {
+                    let deadline = deadline.max(self.last);
                     let wall = Timestamp::from_micros(self.wall_at_zero + deadline.0 as i64);
                     self.feed(Now { wall, monotonic: deadline }, Input::Tick);
                 }
@@ -187,7 +194,9 @@ impl Run {
     }
 
     fn line(&mut self, number: u64, line: &Line<'_>) {
-        self.tick_until(line.at);
+        if !line.asleep {
+            self.tick_until(line.at);
+        }
         if let Some(wall) = &line.wall {
             let wall = Timestamp::parse(wall, &ZoneSpec::utc()).unwrap();
             self.wall_at_zero = wall.as_micros() - (line.at * 1000) as i64;
@@ -245,7 +254,7 @@ fn play(folder: &Path) -> String {
     assert!(!config.about.is_empty());
     let start = Timestamp::parse(START, &ZoneSpec::utc()).unwrap().as_micros();
     let engine = Engine::new(super::bundles::tiny(), settings(&config), || 0);
-    let mut run = Run { engine, wall_at_zero: start, output: String::new() };
+    let mut run = Run { engine, wall_at_zero: start, last: Monotonic(0), output: String::new() };
     let input = read("input.jsonl");
     for (index, text) in input.lines().enumerate() {
         let line: Line = serde_json::from_str(text)

@@ -124,6 +124,7 @@ sections! {
     /// Alarms: silence calls for somebody to look. Silence counts while the broker is connected; "0s" turns one off.
     [alarms] AlarmSettings {
         /// Longest silence of all sources together. Also finds a broker that denies reading without saying so.
+        /// Set it, and the next ones, above the longest pause between two messages.
         silence: Duration = s(300), from s(0) => s(7 * 24 * 3600);
         /// Longest silence of frames, for sites where they must come.
         frame_silence: Duration = s(0), from s(0) => s(7 * 24 * 3600);
