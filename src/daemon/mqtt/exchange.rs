@@ -13,10 +13,15 @@ use crate::domain::{Monotonic, Token};
 /// Most received QoS 0 messages that wait for the worker: half a second at full rate. What is older is worth
 /// less than what is new, so the oldest go first.
 pub(in crate::daemon) const MAX_WAITING_MESSAGES: usize = 8_192;
-/// Most bytes that wait for the worker. Brokers keep 20 to 65,535 messages in flight to one client; this
-/// bounds what the largest of those could make us hold.
-pub(in crate::daemon) const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
+/// Most bytes that wait for the worker: all of [`MAX_WAITING_MESSAGES`] at the length of typical frames. Brokers
+/// keep 20 to 65,535 messages in flight to one client; this bounds what the largest of those could make us hold.
+const MAX_WAITING_BYTES: usize = 4 * 1024 * 1024;
+/// Where payloads may be so long that these would not fit, as many of the longest: what common brokers have in
+/// flight (20 to 32), which must not be asked for again and again.
+const LONGEST_WAITING: usize = 32;
 
+/// Topics are hardly longer.
+const LONG_TOPIC_BYTES: usize = 256;
 /// What a message costs beside topic and payload: its place in the queue and two allocations.
 const MESSAGE_OVERHEAD_BYTES: usize = 160;
 
@@ -93,6 +98,8 @@ pub(in crate::daemon) enum LinkEvent {
 struct InboxState {
     messages: VecDeque<Received>,
     bytes: usize,
+    /// Most of `bytes`.
+    room: usize,
     confirmed: Vec<PublishId>,
     events: VecDeque<LinkEvent>,
     dropped: u64,
@@ -100,7 +107,7 @@ struct InboxState {
 }
 
 /// From the link to the worker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::daemon) struct Inbox {
     state: Mutex<InboxState>,
     ready: Notify,
@@ -130,6 +137,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Inbox {
+    /// An empty one for payloads up to a length.
+    pub(super) fn new(max_payload_bytes: usize) -> Self {
+        let inbox = Self { state: Mutex::default(), ready: Notify::default(), drained: Notify::default() };
+        inbox.make_fit(max_payload_bytes);
+        inbox
+    }
+
+    /// Sets the room to what payloads up to a length need.
+    pub(super) fn make_fit(&self, max_payload_bytes: usize) {
+        let longest = max_payload_bytes + 1 + LONG_TOPIC_BYTES + MESSAGE_OVERHEAD_BYTES;
+        lock(&self.state).room = MAX_WAITING_BYTES.max(LONGEST_WAITING * longest);
+    }
+
     /// Appends messages and confirmations; both vectors come back empty.
     pub(super) fn push(
         &self,
@@ -145,7 +165,7 @@ impl Inbox {
             state.confirmed.append(confirmed);
             for message in messages.drain(..) {
                 if message.token.is_some() {
-                    if result.is_err() || state.bytes + message.weight() > MAX_WAITING_BYTES {
+                    if result.is_err() || state.bytes + message.weight() > state.room {
                         result = Err(Overrun);
                         continue;
                     }
@@ -229,7 +249,7 @@ impl Inbox {
 impl InboxState {
     /// Drops the oldest QoS 0 messages until another of `bytes` fits; `false` when there is no room.
     fn make_room(&mut self, bytes: usize) -> bool {
-        while self.messages.len() >= MAX_WAITING_MESSAGES || self.bytes + bytes > MAX_WAITING_BYTES {
+        while self.messages.len() >= MAX_WAITING_MESSAGES || self.bytes + bytes > self.room {
             let Some(oldest) = self.messages.front().filter(|oldest| oldest.token.is_none()) else {
                 return false;
             };
@@ -318,7 +338,7 @@ mod tests {
 
     #[test]
     fn the_oldest_unconfirmed_messages_give_way() {
-        let inbox = Inbox::default();
+        let inbox = Inbox::new(0);
         let mut messages: Vec<_> = (0..MAX_WAITING_MESSAGES + 10).map(|n| message(None, n % 7)).collect();
         inbox.push(&mut messages, &mut Vec::new()).unwrap();
         assert_eq!((inbox.waiting(), inbox.dropped()), (MAX_WAITING_MESSAGES, 10));
@@ -328,8 +348,18 @@ mod tests {
     }
 
     #[test]
+    fn what_brokers_have_in_flight_fits_however_long_it_may_be() {
+        const LONG: usize = 1024 * 1024;
+        let inbox = Inbox::new(LONG);
+        let mut messages: Vec<_> = (0..LONGEST_WAITING as u64).map(|n| message(Some(n), LONG)).collect();
+        assert_eq!(inbox.push(&mut messages, &mut Vec::new()), Ok(()));
+        inbox.make_fit(100);
+        assert_eq!(inbox.push(&mut vec![message(Some(1), 1)], &mut Vec::new()), Err(Overrun));
+    }
+
+    #[test]
     fn acknowledged_messages_are_never_dropped_but_left_to_redelivery() {
-        let inbox = Inbox::default();
+        let inbox = Inbox::new(0);
         let mut messages: Vec<_> = (0..20_000).map(|n| message(Some(n), 0)).collect();
         inbox.push(&mut messages, &mut Vec::new()).unwrap();
         assert_eq!((inbox.waiting(), inbox.dropped()), (20_000, 0));

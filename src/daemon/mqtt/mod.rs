@@ -119,7 +119,8 @@ const EPOCHS_PER_LINK: Epoch = 1 << 28;
 impl Link {
     /// Starts connecting.
     pub(in crate::daemon) fn start(settings: LinkSettings) -> Self {
-        Self::start_from(settings, Arc::default(), 0)
+        let inbox = Arc::new(Inbox::new(settings.max_payload_bytes));
+        Self::start_from(settings, inbox, 0)
     }
 
     fn start_from(settings: LinkSettings, inbox: Arc<Inbox>, epoch: Epoch) -> Self {
@@ -166,6 +167,7 @@ impl Link {
             self.task.abort();
         }
         let inbox = self.inbox.clone();
+        inbox.make_fit(settings.max_payload_bytes);
         // Numbers go on where no connection of the old link can have reached.
         self.first_epoch += EPOCHS_PER_LINK;
         *self = Self::start_from(settings, inbox, self.first_epoch);
