@@ -223,6 +223,20 @@ impl Engine {
         for id in self.ids_where(|unit| unit.last_heard.plus(ttl) <= at) {
             self.evict(id, effects);
         }
+        self.evict_excess(effects);
+    }
+
+    /// Forgets the units heard longest ago when a reload brought a smaller `max_units`.
+    fn evict_excess(&mut self, effects: &mut Vec<Effect>) {
+        let excess = self.units.len().saturating_sub(self.settings.max_units);
+        if excess == 0 {
+            return;
+        }
+        let mut ids: Vec<_> = self.units.iter().map(|(id, unit)| (unit.last_heard, id.clone())).collect();
+        ids.sort_unstable();
+        for (_, id) in ids.into_iter().take(excess) {
+            self.evict(id, effects);
+        }
     }
 
     fn ids_where(&self, wanted: impl Fn(&Unit) -> bool) -> Vec<UnitId> {

@@ -89,3 +89,20 @@ fn a_unit_that_no_longer_carries_a_prediction_is_reported_at_once() {
         documents[0]
     );
 }
+
+#[test]
+fn fewer_units_allowed_than_held_forget_those_heard_longest_ago_with_what_stands_of_them() {
+    let mut old = engine(bundles::tiny());
+    for (second, unit) in [(0, "c2"), (10, "c1"), (20, "c3")] {
+        run(&mut old, second, Input::Readings { unit, time: None, readings: &ALL });
+    }
+    let settings = EngineSettings { max_units: 1, ..old.settings().clone() };
+    let mut new = Engine::new(bundles::tiny(), settings, || 0);
+    new.adopt(old);
+    let documents = run(&mut new, 21, Input::Tick);
+    for unit in ["c1", "c2"] {
+        assert!(documents.contains(&format!("hvac/{unit}/state ")), "{documents:?}");
+    }
+    assert!(!documents.contains(&"hvac/c3/state ".to_owned()), "{documents:?}");
+    assert_eq!(new.counters().evicted, 2);
+}
