@@ -3,8 +3,9 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::time::Instant;
 
-use crate::support::{Broker, Client, Config, eventually, frame};
+use crate::support::{Broker, Client, Config, Site, eventually, frame, scaled};
 
 const PREDICTIONS: &str = "hvac/attic/predictions";
 const ALARM: &str = "cooltwin/test/alarms/state_not_saved";
@@ -118,4 +119,31 @@ fn a_folder_that_cannot_be_written_to_raises_one_alarm_and_does_no_harm() {
     assert_eq!(daemon.log().matches("alarm state_not_saved").count(), 1, "{}", daemon.log());
     daemon.signal("TERM");
     assert!(daemon.wait_exit().success());
+}
+
+/// A state that is ahead of what the broker has would take readings that come again for late ones, and their
+/// predictions would never be made. Frames have times of their own here, without which none is ever late.
+#[test]
+fn a_daemon_that_saves_all_the_time_loses_nothing_when_it_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut site = Site::with(Broker::start_with_settings(""), true, |config| {
+        config.path("state.path", folder.path()).text("state.interval", "5ms")
+    });
+    let mut healed = Instant::now();
+    for round in 0..scaled(6, 40) {
+        if round % 2 == 0 {
+            // A backlog to be killed in the middle of.
+            site.daemon.freeze();
+            site.feeder.feed(400);
+            site.daemon.thaw();
+            site.observer.wait_seen(site.observer.seen() + 50);
+        } else {
+            site.flow(300);
+        }
+        site.daemon.kill();
+        site.daemon.restart(&site.config);
+        healed = Instant::now();
+    }
+    assert!(site.daemon.log().contains("warm start"), "{}", site.daemon.log());
+    site.settle("daemon that saves all the time killed", healed);
 }
