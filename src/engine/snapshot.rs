@@ -148,7 +148,10 @@ impl Engine {
         }
         let units: Result<Vec<_>, _> =
             snapshot.units.into_iter().map(|saved| self.restored(now, saved, ago)).collect();
-        for (id, unit) in units?.into_iter().take(self.settings.max_units) {
+        let mut units = units?;
+        // Where fewer are allowed than were saved, those heard of last, as at a reload.
+        units.sort_by_key(|(_, unit)| std::cmp::Reverse(unit.last_heard));
+        for (id, unit) in units.into_iter().take(self.settings.max_units) {
             self.sweep_unit(&id, effects);
             self.units.insert(id, unit);
         }
