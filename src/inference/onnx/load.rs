@@ -22,7 +22,7 @@ use super::super::kernel::{Kernel, KernelKind};
 use super::super::limits::{MAX_FEATURES, MAX_MODEL_BYTES, MAX_OUTPUTS, MAX_ROW_ELEMENTS};
 use super::operators::framework;
 use super::trees::{self, TreeEnsemble};
-use super::{guard, lists, prescan};
+use super::{guard, lists, prescan, shapes};
 
 /// A model ready to run.
 pub(in super::super) struct Loaded {
@@ -90,6 +90,7 @@ fn load_guarded(
     let rows = model.symbols.sym("rows");
     let fact = f32::fact([rows.to_dim(), n_features.to_dim()]);
     model.set_input_fact(0, fact.into()).map_err(refuse)?;
+    shapes::infer(&mut model).map_err(|problems| ModelError::Refused { model: name.to_owned(), problems })?;
     let mut typed = model.into_typed().map_err(refuse)?;
     output_as_float(&mut typed, &rows).map_err(refuse)?;
     check_sizes(&typed, &rows).map_err(|p| ModelError::Refused { model: name.to_owned(), problems: p })?;

@@ -9,6 +9,7 @@ mod load;
 mod operators;
 mod outputs;
 mod prescan;
+mod shapes;
 #[cfg(test)]
 mod tests;
 mod trees;
