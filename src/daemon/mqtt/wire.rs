@@ -241,3 +241,81 @@ async fn dial(broker: &Broker, deadline: Instant) -> Result<TcpStream, LinkError
     }
     Err(last)
 }
+
+#[cfg(test)]
+mod tests {
+    use rumqttc::{Publish, QoS};
+    use tokio::io::{DuplexStream, duplex};
+
+    use super::*;
+
+    /// A wire and the broker's end of it, between which little fits.
+    fn pair() -> (Wire, DuplexStream) {
+        let (ours, theirs) = duplex(64);
+        (Wire::new(Box::new(ours), 1000), theirs)
+    }
+
+    fn large() -> Packet {
+        Packet::Publish(Publish::new("t", QoS::AtMostOnce, vec![b'x'; 2 * WRITE_AHEAD_BYTES]))
+    }
+
+    #[tokio::test]
+    async fn reading_goes_on_while_the_broker_takes_nothing() {
+        let (mut wire, mut broker) = pair();
+        wire.write(&large()).unwrap();
+        assert!(!wire.has_room());
+        assert!(wire.ready().await.is_none());
+        broker.write_all(&[0xD0, 0]).await.unwrap();
+        assert_eq!(wire.next().await.unwrap(), Traffic::Frame(Frame::Packet(Packet::PingResp)));
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        assert!(wire.stalled() > Duration::ZERO && !wire.is_flushed());
+        // As soon as the broker takes it, all of it goes.
+        let mut taken = vec![0; 2 * WRITE_AHEAD_BYTES];
+        let (traffic, read) = tokio::join!(wire.next(), broker.read_exact(&mut taken));
+        read.unwrap();
+        assert_eq!(traffic.unwrap(), Traffic::Flushed);
+        assert!(wire.stalled().is_zero() && wire.is_flushed() && wire.has_room());
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_hangs_up_before_its_answer_is_told_from_one_that_refuses() {
+        let (mut wire, broker) = pair();
+        drop(broker);
+        assert_eq!(wire.greet(Connect::new("id")).await.unwrap_err().kind(), "no_greeting");
+        for (answer, kind) in [([0x20, 2, 0, 5], "authentication"), ([0x20, 2, 0, 2], "rejected")] {
+            let (mut wire, mut broker) = pair();
+            broker.write_all(&answer).await.unwrap();
+            assert_eq!(wire.greet(Connect::new("id")).await.unwrap_err().kind(), kind);
+        }
+        let (mut wire, mut broker) = pair();
+        broker.write_all(&[0x20, 2, 1, 0]).await.unwrap();
+        assert!(wire.greet(Connect::new("id")).await.unwrap(), "session present");
+    }
+
+    #[tokio::test]
+    async fn parts_of_a_message_are_signs_of_life() {
+        let (mut wire, mut broker) = pair();
+        let before = wire.last_read();
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        broker.write_all(&[0x30, 100, 0]).await.unwrap();
+        assert!(wire.ready().await.is_none(), "the message is not whole");
+        assert!(wire.last_read() > before);
+    }
+
+    #[tokio::test]
+    async fn leaving_waits_until_all_is_sent_and_the_broker_has_closed() {
+        let (mut wire, mut broker) = pair();
+        wire.write(&large()).unwrap();
+        wire.write(&Packet::Disconnect).unwrap();
+        let taking = async {
+            let mut taken = Vec::new();
+            broker.read_to_end(&mut taken).await.unwrap();
+            drop(broker);
+            taken
+        };
+        let (left, taken) = tokio::join!(wire.leave(Duration::from_secs(30)), taking);
+        left.unwrap();
+        assert_eq!(taken[taken.len() - 2..], [0xE0, 0]);
+        assert!(taken.len() > 2 * WRITE_AHEAD_BYTES);
+    }
+}
