@@ -35,7 +35,12 @@ run() {
     cargo test --locked --test integration -- "$@" || status=$?
 }
 
-case "$1" in faults | all) FAULTS_FULL=1 run faults:: --test-threads 1 ;; esac
+case "$1" in faults | all)
+    export FAULTS_FULL=1
+    run faults:: --test-threads 1
+    run faults::restarts::a_broker_that_saves_every_change --ignored
+    ;;
+esac
 case "$1" in soak | all) FAULTS_SOAK_MINUTES=$2 run faults::soak --ignored --nocapture ;; esac
 
 model=$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -1)

@@ -49,7 +49,8 @@ fn a_broker_with_a_memory_killed_with_a_backlog() {
     site.feeder.feed(1);
     site.observer.wait_seen(1);
     let mut healed = Instant::now();
-    for round in 1..=scaled(2, 5) {
+    // A fourth time within half a minute would look like another client with the same id.
+    for round in 1..=scaled(2, 3) {
         site.daemon.freeze();
         site.feeder.feed(500);
         // From here on the frames are the broker's, whatever happens to it.
@@ -62,6 +63,29 @@ fn a_broker_with_a_memory_killed_with_a_backlog() {
     }
     let (_, recovery) = site.settle("broker with persistence killed", healed);
     assert!(recovery < BACK_IN_SERVICE, "served again after {recovery:?}");
+}
+
+/// Frames with times of their own: those that come again, older than what is known of their unit, are not predicted
+/// again. So nothing is lost only if the broker has saved what it has confirmed.
+#[test]
+#[ignore = "a broker killed between confirming and saving may lose frames; tests/reliability/run.sh measures it"]
+fn a_broker_that_saves_every_change_killed_with_a_backlog() {
+    let mut site = Site::with(Broker::start_persistent(true, ""), true, |config| config);
+    site.feeder.feed(1);
+    site.observer.wait_seen(1);
+    let mut healed = Instant::now();
+    for round in 1..=scaled(2, 3) {
+        site.daemon.freeze();
+        site.feeder.feed(500);
+        site.broker.save();
+        site.daemon.thaw();
+        site.observer.wait_seen(round * 500 - 400);
+        site.broker.kill();
+        site.broker.restart();
+        healed = Instant::now();
+    }
+    let (tally, _) = site.settle("broker saving every change killed, timed frames", healed);
+    assert_eq!(tally.unrecognisable, 0, "{}", tally.complaint());
 }
 
 /// What waits in the daemon when the broker dies reaches the next one, which knows neither session nor

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 /// Read at once.
 const CHUNK_BYTES: usize = 16 * 1024;
-/// Chunks that wait to be passed on in one direction; then the proxy reads no more, as a full line would not.
-const CHUNKS: usize = 64;
+/// Chunks that wait to be passed on in one direction; then the proxy reads no more, as a full line would not. More than
+/// a client has under way at once, should each packet come alone.
+const CHUNKS: usize = 1_024;
 /// How often rules are looked at while there is nothing to do.
 const LOOK: Duration = Duration::from_millis(5);
 /// What TCP waits at least before it sends a lost segment again.
