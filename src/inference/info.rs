@@ -56,6 +56,7 @@ pub struct EnsembleInfo {
     pub kernel: KernelKind,
     /// Why this kernel.
     pub reason: String,
-    /// Bytes of the kernel's tables, which a prediction reads much of.
+    /// Bytes of the kernel's tables, which a prediction reads much of; the ranking that several ensembles share is not
+    /// counted.
     pub table_bytes: usize,
 }

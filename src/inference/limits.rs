@@ -15,6 +15,9 @@ pub const MAX_FIELDS: usize = MAX_NODES + (1 << 16);
 /// bins and polynomials write some for each column, 368 for bins of 52 features. A thousand load in a third of a second.
 pub const MAX_OPERATORS: usize = 1024;
 
+/// Most attributes of an operator; a tree ensemble has about twenty. Each is compared with those before it.
+pub const MAX_ATTRIBUTES: usize = 64;
+
 /// Most trees in an ensemble. Published gradient-boosting models stay below a few thousand.
 pub const MAX_TREES: usize = 1 << 16;
 

@@ -28,7 +28,8 @@ pub struct TargetSource {
 /// Which rows the targets are predicted from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rows {
-    /// One row serves all: [`ModelSet::predict`] and [`ModelSet::predict_batch`].
+    /// One row serves all: [`ModelSet::predict`] and [`ModelSet::predict_batch`]. The models may then have no fast
+    /// kernel of their own, and [`ModelSet::predict_target`] be slow.
     Shared,
     /// Each target has its own, scaled for it, say: [`ModelSet::predict_target`].
     Own,
@@ -97,6 +98,8 @@ impl ModelSet {
             }
         }
         if !errors.is_empty() {
+            // What else is wrong, for one report of all.
+            errors.extend(models.iter_mut().filter_map(|model| model.decide(|kind| kind.with(kernel)).err()));
             return Err(ModelErrors(errors));
         }
         check(&models, &targets)?;
@@ -176,7 +179,7 @@ impl ModelSet {
             return Err(self.length_error("the target list", target + 1, self.targets.len()));
         };
         let ModelSet { models, buffer, .. } = self;
-        // Both lookups hold for every target that `with_targets` has accepted.
+        // Both lookups hold for every target that `check` has accepted.
         let (Some(model), outputs) = (models.get_mut(source.model), buffer) else { return Ok(f32::NAN) };
         let outputs = outputs.get_mut(..model.n_outputs()).unwrap_or_default();
         model.predict(row, outputs)?;

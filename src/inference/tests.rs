@@ -239,7 +239,11 @@ fn models_that_are_trees_are_evaluated_together() {
         |set: &ModelSet| set.models().iter().map(|m| m.describe().ensembles[0].kernel).collect::<Vec<_>>();
     assert!(joint.is_joint());
     assert_eq!(kinds(&joint), [KernelKind::Quickscorer; 2]);
-    assert!(joint.models().iter().all(|model| model.describe().ensembles[0].table_bytes > 0));
+    let described = |set: &ModelSet, at: usize| set.models()[at].describe().ensembles[0].clone();
+    let single = Model::with_kernel("a", &a.bytes(2), 2, Some(KernelKind::Quickscorer)).unwrap();
+    // Its own tables without those that rank the row.
+    assert!((1..single.describe().ensembles[0].table_bytes).contains(&described(&joint, 0).table_bytes));
+    assert_eq!(described(&joint, 1).reason, "asked for");
     assert!(!load(KernelKind::Quickscorer, Rows::Own).is_joint());
     assert!(!load(KernelKind::Walk, Rows::Shared).is_joint());
     let values = [0.0, 1.0, f32::NAN, 0.5];

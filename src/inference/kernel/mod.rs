@@ -3,7 +3,8 @@
 //! - `quickscorer` asks all nodes of many trees side by side: the fastest for trees of up to 64 leaves,
 //!   where the processor has the instructions;
 //! - `walk` follows twelve trees in turns: for larger trees and other processors;
-//! - `reference` follows one tree after the other: for what fits neither, and to test them against.
+//! - `reference` follows one tree after the other: for what fits neither, behind kernels that leave it nothing to do, and to
+//!   test them against.
 //!
 //! All give the same bits on every input; `tests.rs` and `large.rs` hold them to it. Only the
 //! instruction sets of `quickscorer` use `unsafe`.
@@ -33,6 +34,9 @@ use fold::Finish;
 pub use kind::KernelKind;
 use quickscorer::{Instructions, Quickscorer, QuickscorerScratch};
 use walk::{Slots, Walk};
+
+/// The reason for a kernel that was not chosen here.
+const ASKED_FOR: &str = "asked for";
 
 /// How many times as large as the average the largest tree may be: the quickscorer asks all trees as many
 /// questions as the largest has, and its tables grow alike.
@@ -83,7 +87,7 @@ impl Kernel {
             Some(kind) => {
                 let tables = Tables::new(&ensemble, kind)
                     .map_err(|why| format!("kernel {kind} does not fit: {why}"))?;
-                (kind, tables, "asked for".to_owned())
+                (kind, tables, ASKED_FOR.to_owned())
             }
             None => choose(&ensemble),
         };
@@ -145,7 +149,8 @@ impl Kernel {
         let left = if joint.quickscorer.leaves_rows() { KernelKind::Walk } else { KernelKind::Reference };
         let mut kernel = self.with(Some(left))?;
         kernel.info.kernel = joint.kind;
-        kernel.info.reason = few_leaves(kernel.info.max_leaves);
+        kernel.info.reason =
+            if joint.is_forced { ASKED_FOR.to_owned() } else { few_leaves(kernel.info.max_leaves) };
         kernel.info.table_bytes = joint.quickscorer.part_bytes(part);
         Ok(kernel)
     }
@@ -321,6 +326,8 @@ fn describe<T>(
 #[derive(Debug)]
 pub(crate) struct Joint {
     kind: KernelKind,
+    /// The kind was asked for, not chosen.
+    is_forced: bool,
     quickscorer: Quickscorer,
     scratch: QuickscorerScratch,
 }
@@ -337,7 +344,7 @@ impl Joint {
             !ensembles.is_empty() && (forced.is_some() || !ensembles.iter().any(|ensemble| uneven(ensemble)))
         })?;
         let quickscorer = Quickscorer::new(&ensembles, instructions).ok()?;
-        Some(Joint { kind, scratch: quickscorer.scratch(), quickscorer })
+        Some(Joint { kind, is_forced: forced.is_some(), scratch: quickscorer.scratch(), quickscorer })
     }
 
     /// Predicts rows of `width` features; `out` has the outputs of all ensembles for each row. Rows that

@@ -12,7 +12,7 @@ use tract_onnx::pb::type_proto::Value as TypeValue;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 
 use super::super::error::Problems;
-use super::super::limits::{MAX_OPERATORS, MAX_RANK};
+use super::super::limits::{MAX_ATTRIBUTES, MAX_OPERATORS, MAX_RANK};
 use super::operators::describe;
 use super::{arguments, inputs, outputs, vocabulary};
 
@@ -117,7 +117,11 @@ fn check_operator(node: &NodeProto, place: &str, problems: &mut Problems) {
         problems.push(place, reason);
     }
     arguments::check(node, place, problems);
-    for attribute in &node.attribute {
+    let attributes = node.attribute.len();
+    if attributes > MAX_ATTRIBUTES {
+        problems.push(place, format!("has {attributes} attributes, at most {MAX_ATTRIBUTES} are supported"));
+    }
+    for attribute in node.attribute.iter().take(MAX_ATTRIBUTES) {
         for tensor in attribute.t.iter().chain(&attribute.tensors) {
             check_tensor(tensor, &format!("{place}: {}", clip(&attribute.name)), problems);
         }

@@ -28,7 +28,7 @@ mod tag {
 /// The file with the lists of its tree operators put aside: each list attribute keeps its name and type, and has
 /// the whole of what it was in its text.
 pub(super) fn put_aside(bytes: &[u8]) -> Vec<u8> {
-    // Beside the lists some lengths are written longer, a few bytes for each attribute.
+    // Beside the lists, lengths are written longer and names twice.
     let mut writer = Writer(Vec::with_capacity(bytes.len() + bytes.len() / 64 + 1024));
     rewrite(bytes, &mut writer, tag::MODEL_GRAPH, |graph, writer| {
         rewrite(graph, writer, tag::GRAPH_NODE, |node, writer| {
@@ -67,16 +67,17 @@ fn attribute(body: &[u8], writer: &mut Writer) {
     while let Some((tag, value, next)) = wire::field(rest) {
         match (tag, value) {
             (tag::NAME, Value::Bytes(text)) => name = Some(text),
-            (tag::TYPE, Value::Varint(number)) => kind = Some(number),
+            // As the decoder reads it, which takes the low half.
+            (tag::TYPE, Value::Varint(number)) => kind = Some(number as i32),
             _ => {}
         }
         rest = next;
     }
     let lists = [AttributeType::Ints, AttributeType::Floats, AttributeType::Strings];
-    match kind.filter(|kind| lists.iter().any(|list| *list as u64 == *kind)) {
+    match kind.filter(|kind| lists.iter().any(|list| *list as i32 == *kind)) {
         Some(kind) => {
             writer.bytes(tag::NAME, name.unwrap_or_default());
-            writer.number(tag::TYPE, kind);
+            writer.number(tag::TYPE, kind as u64);
             writer.bytes(tag::TEXT, body);
         }
         None => writer.0.extend_from_slice(body),
@@ -86,9 +87,21 @@ fn attribute(body: &[u8], writer: &mut Writer) {
 /// What is said of a list that is not one on the wire.
 const DAMAGED: &str = "cannot be decoded: the list is damaged";
 
-/// The entries with `tag` of a list that was put aside.
-fn entries(attribute: &AttributeProto, tag: u64) -> impl Iterator<Item = Value<'_>> {
-    wire::fields(&attribute.s).filter(move |(found, _)| *found == tag).map(|(_, value)| value)
+/// Hands the entries with `tag` of a list that was put aside to `take`.
+fn each_entry<'a>(
+    attribute: &'a AttributeProto,
+    tag: u64,
+    mut take: impl FnMut(Value<'a>) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut rest = attribute.s.as_slice();
+    while !rest.is_empty() {
+        let (found, value, next) = wire::field(rest).ok_or(DAMAGED)?;
+        if found == tag {
+            take(value)?;
+        }
+        rest = next;
+    }
+    Ok(())
 }
 
 /// The whole numbers of an INTS attribute that was put aside.
@@ -103,7 +116,7 @@ pub(super) fn ints(attribute: &AttributeProto) -> Result<Vec<i64>, String> {
             values.push(i64::from(*value));
             rest = next;
         }
-        let Some((tag, value, next)) = wire::field(rest) else { break };
+        let (tag, value, next) = wire::field(rest).ok_or(DAMAGED)?;
         rest = next;
         match value {
             _ if tag != tag::INTS => {}
@@ -124,7 +137,7 @@ pub(super) fn ints(attribute: &AttributeProto) -> Result<Vec<i64>, String> {
 /// The numbers of a FLOATS attribute that was put aside.
 pub(super) fn floats(attribute: &AttributeProto) -> Result<Vec<f32>, String> {
     let mut values = Vec::with_capacity(attribute.s.len() / 5);
-    for entry in entries(attribute, tag::FLOATS) {
+    each_entry(attribute, tag::FLOATS, |entry| {
         match entry {
             Value::Four(bytes) => values.push(f32::from_le_bytes(bytes)),
             Value::Bytes(packed) => {
@@ -136,7 +149,8 @@ pub(super) fn floats(attribute: &AttributeProto) -> Result<Vec<f32>, String> {
             }
             Value::Varint(_) | Value::Eight => return Err(DAMAGED.to_owned()),
         }
-    }
+        Ok(())
+    })?;
     Ok(values)
 }
 
@@ -144,10 +158,11 @@ pub(super) fn floats(attribute: &AttributeProto) -> Result<Vec<f32>, String> {
 pub(super) fn strings(attribute: &AttributeProto) -> Result<Vec<&[u8]>, String> {
     // The shortest name, LEAF, takes six bytes.
     let mut texts = Vec::with_capacity(attribute.s.len() / 6);
-    for entry in entries(attribute, tag::STRINGS) {
+    each_entry(attribute, tag::STRINGS, |entry| {
         let Value::Bytes(text) = entry else { return Err(DAMAGED.to_owned()) };
         texts.push(text);
-    }
+        Ok(())
+    })?;
     Ok(texts)
 }
 
@@ -215,7 +230,26 @@ mod tests {
     }
 
     #[test]
+    fn a_type_is_read_as_the_decoder_reads_it() {
+        let mut writer = Writer(Vec::new());
+        writer.bytes(tag::NAME, b"nodes_modes");
+        // STRINGS, beyond the 32 bits that a type has; and a text of its own, which must not pass for the list.
+        writer.number(tag::TYPE, (1 << 32) + AttributeType::Strings as u64);
+        writer.bytes(tag::TEXT, &[9 << 3 | 2, 0]);
+        let mut found = Writer(Vec::new());
+        attribute(&writer.0, &mut found);
+        let found = AttributeProto::decode(found.0.as_slice()).unwrap();
+        assert_eq!(found.r#type, AttributeType::Strings as i32);
+        assert!(strings(&found).unwrap().is_empty());
+    }
+
+    #[test]
     fn a_damaged_list_is_an_error() {
+        // The file's own bytes were fields when they were put aside; nothing else passes for them.
+        let cut = AttributeProto { s: vec![8 << 3], ..AttributeProto::default() };
+        assert_eq!(ints(&cut).unwrap_err(), DAMAGED);
+        assert_eq!(floats(&cut).unwrap_err(), DAMAGED);
+        assert_eq!(strings(&cut).unwrap_err(), DAMAGED);
         for body in [&[8 << 3 | 2, 1, 0x80][..], &[8 << 3 | 5, 1, 2, 3, 4]] {
             assert_eq!(ints(&given(AttributeType::Ints, body)).unwrap_err(), DAMAGED);
         }

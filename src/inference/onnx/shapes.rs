@@ -16,14 +16,16 @@ const MAX_TERMS: usize = 4;
 /// Sums within products within quotients that make up a dimension.
 const MAX_NESTING: usize = 4;
 
-/// Infers the shapes of the graph's tensors in the order of its operators.
+/// Infers the shapes of the graph's tensors in the order of its operators, which is the order tract takes them in,
+/// those included that no output depends on.
 ///
 /// # Errors
-/// The operators whose output has a size that is no plain number of rows or columns. What tract itself has to say
-/// against an operator it says when it infers everything; up to there nothing was found.
+/// The first operator whose output has a size that is no plain number of rows or columns. What tract itself has to
+/// say against an operator it says when it infers everything, and gets no further than here.
 pub(super) fn infer(model: &mut InferenceModel) -> Result<(), Problems> {
     let mut problems = Problems::default();
-    for id in model.eval_order().unwrap_or_default() {
+    // Inputs and constants come before the operators that use them: the file's order has been checked.
+    for id in 0..model.nodes().len() {
         let Ok(facts) = outputs(model, id) else { break };
         let odd = facts.iter().find(|fact| !fact.shape.dims().all(is_plain));
         if let Some(odd) = odd {

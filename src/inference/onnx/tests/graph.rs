@@ -138,19 +138,38 @@ fn rows_are_predicted_each_by_itself() {
     assert_refused(&model(2, vec![], mixed), "in proportion to the rows");
 }
 
-#[test]
-fn sizes_that_do_not_fit_are_found_before_they_multiply() {
-    // Each Split repeats the term that tract makes of columns that are four and two at once: with some tens of
-    // them, a file of a few kilobytes would keep it busy for good.
+/// Columns that are four and two at once, with `n` Splits behind them, each of which repeats the term that tract makes
+/// of that: with some tens of them, a file of a few kilobytes would keep it busy for good.
+fn misfit(n: usize) -> Vec<NodeProto> {
     let mut nodes = vec![node("Add", &["X", "W"], "t0", vec![])];
-    for i in 0..60 {
+    for i in 0..n {
         let mut split = node("Split", &[&format!("t{i}")], &format!("t{}", i + 1), vec![int("axis", 1)]);
         split.output.push(format!("u{i}"));
         nodes.push(split);
     }
-    nodes.push(node("Neg", &["t60"], "Y", vec![]));
-    let file = model(4, vec![tensor("W", &[4, 2], &[1.0; 8])], nodes);
-    let error = Model::from_onnx("m", &bytes(&file), 4).unwrap_err().to_string();
-    assert!(error.contains("node `make t0` (Add): makes a tensor of shape"), "{error}");
-    assert!(error.contains("the sizes of its inputs do not fit each other"), "{error}");
+    nodes
+}
+
+#[test]
+fn sizes_that_do_not_fit_are_found_before_they_multiply() {
+    let refused = |mut nodes: Vec<NodeProto>, last: &[NodeProto]| {
+        nodes.extend_from_slice(last);
+        let file = model(4, vec![tensor("W", &[4, 2], &[1.0; 8])], nodes);
+        let error = Model::from_onnx("m", &bytes(&file), 4).unwrap_err().to_string();
+        assert!(error.contains("node `make t0` (Add): makes a tensor of shape"), "{error}");
+        assert!(error.contains("the sizes of its inputs do not fit each other"), "{error}");
+    };
+    refused(misfit(60), &[node("Neg", &["t60"], "Y", vec![])]);
+    // Where nothing depends on them.
+    refused(misfit(60), &[node("Neg", &["X"], "Y", vec![])]);
+    // Where the output meets something worse first.
+    let bad = node("Transpose", &["X"], "b", vec![ints("perm", [1, 0])]);
+    refused(misfit(60), &[bad, node("Add", &["b", "t60"], "Y", vec![])]);
+}
+
+#[test]
+fn operators_have_so_many_attributes() {
+    let attributes = (0..65).map(|i| int(&format!("a{i}"), 1)).collect();
+    let file = model(2, vec![], vec![node("Neg", &["X"], "Y", attributes)]);
+    assert_refused(&file, "has 65 attributes, at most 64 are supported");
 }
