@@ -67,6 +67,10 @@ impl Engine {
         if unit.alarms.clear(alarm).is_none() {
             return;
         }
+        self.cleared_of(id, alarm, effects);
+    }
+
+    fn cleared_of(&mut self, id: &UnitId, alarm: AlarmId, effects: &mut Vec<Effect>) {
         self.unit_alarms = self.unit_alarms.saturating_sub(1);
         self.counters.alarms.cleared += 1;
         effects.push(remove(self.settings.unit_alarm_topic(id, alarm)));
@@ -76,10 +80,7 @@ impl Engine {
     /// Removes the alarms of a unit that is forgotten.
     pub(super) fn drop_alarms(&mut self, id: &UnitId, unit: &Unit, effects: &mut Vec<Effect>) {
         for standing in unit.alarms.iter() {
-            self.unit_alarms = self.unit_alarms.saturating_sub(1);
-            self.counters.alarms.cleared += 1;
-            effects.push(remove(self.settings.unit_alarm_topic(id, standing.alarm.id)));
-            effects.push(Effect::AlarmCleared(Some(id.clone()), standing.alarm.id));
+            self.cleared_of(id, standing.alarm.id, effects);
         }
     }
 

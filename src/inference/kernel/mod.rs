@@ -77,7 +77,10 @@ impl Kernel {
     /// then the reference evaluates it.
     pub(crate) fn undecided(ensemble: impl Into<AnyEnsemble>) -> Kernel {
         match ensemble.into() {
-            AnyEnsemble::Single(ensemble) => Kernel::reference(ensemble, String::new()),
+            AnyEnsemble::Single(ensemble) => {
+                let tables = Tables::reference(&ensemble);
+                Kernel::of_single(ensemble, KernelKind::Reference, tables, String::new())
+            }
             AnyEnsemble::Double(ensemble) => Kernel::of_double(ensemble),
         }
     }
@@ -91,13 +94,7 @@ impl Kernel {
             }
             None => choose(&ensemble),
         };
-        Ok(Kernel {
-            info: describe(&ensemble, kind, reason, tables.bytes()),
-            tables,
-            n_targets: ensemble.n_targets,
-            min_features: ensemble.min_features,
-            source: Some(ensemble),
-        })
+        Ok(Kernel::of_single(ensemble, kind, tables, reason))
     }
 
     fn of_double(ensemble: Ensemble<f64>) -> Kernel {
@@ -115,10 +112,9 @@ impl Kernel {
         }
     }
 
-    fn reference(ensemble: Arc<Ensemble>, reason: String) -> Kernel {
-        let tables = Tables::Reference(Arc::clone(&ensemble), Finish::new(&ensemble));
+    fn of_single(ensemble: Arc<Ensemble>, kind: KernelKind, tables: Tables, reason: String) -> Kernel {
         Kernel {
-            info: describe(&ensemble, KernelKind::Reference, reason, tables.bytes()),
+            info: describe(&ensemble, kind, reason, tables.bytes()),
             tables,
             n_targets: ensemble.n_targets,
             min_features: ensemble.min_features,
@@ -240,7 +236,7 @@ impl Tables {
         match (kind, kind.instructions()) {
             (_, Some(instructions)) => Tables::quickscorer(ensemble, instructions),
             (KernelKind::Walk, _) => Walk::new(ensemble).map(Box::new).map(Tables::Walk),
-            _ => Ok(Tables::Reference(Arc::clone(ensemble), Finish::new(ensemble))),
+            _ => Ok(Tables::reference(ensemble)),
         }
     }
 
@@ -253,6 +249,10 @@ impl Tables {
             // Described before the tables are made.
             Tables::Double(_) => 0,
         }
+    }
+
+    fn reference(ensemble: &Arc<Ensemble>) -> Tables {
+        Tables::Reference(Arc::clone(ensemble), Finish::new(ensemble))
     }
 
     fn quickscorer(ensemble: &Ensemble, instructions: Instructions) -> Result<Tables, String> {
@@ -279,10 +279,7 @@ fn choose(ensemble: &Arc<Ensemble>) -> (KernelKind, Tables, String) {
     };
     match Tables::new(ensemble, KernelKind::Walk) {
         Ok(tables) => (KernelKind::Walk, tables, not_scored),
-        Err(why) => {
-            let tables = Tables::Reference(Arc::clone(ensemble), Finish::new(ensemble));
-            (KernelKind::Reference, tables, why)
-        }
+        Err(why) => (KernelKind::Reference, Tables::reference(ensemble), why),
     }
 }
 

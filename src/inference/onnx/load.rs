@@ -79,29 +79,28 @@ fn load_guarded(
     kernel: Option<KernelKind>,
 ) -> Result<Loaded, ModelError> {
     let refuse = |error: TractError| refusal(name, &error);
+    let refused = |problems: Problems| ModelError::Refused { model: name.to_owned(), problems };
     let onnx = framework();
     let mut proto = ModelProto::decode(lists::put_aside(bytes).as_slice())
         .map_err(|e| ModelError::refused(name, "", format!("cannot be decoded: {e:#}")))?;
     let operators: Vec<String> =
         proto.graph.iter().flat_map(|graph| &graph.node).map(|node| node.op_type.clone()).collect();
-    guard::check(&mut proto, n_features)
-        .map_err(|problems| ModelError::Refused { model: name.to_owned(), problems })?;
+    guard::check(&mut proto, n_features).map_err(refused)?;
     let mut model = onnx.model_for_proto_model(&proto).map_err(refuse)?;
     let rows = model.symbols.sym("rows");
     let fact = f32::fact([rows.to_dim(), n_features.to_dim()]);
     model.set_input_fact(0, fact.into()).map_err(refuse)?;
-    shapes::infer(&mut model).map_err(|problems| ModelError::Refused { model: name.to_owned(), problems })?;
+    shapes::infer(&mut model).map_err(refused)?;
     let mut typed = model.into_typed().map_err(refuse)?;
     output_as_float(&mut typed, &rows).map_err(refuse)?;
-    check_sizes(&typed, &rows).map_err(|p| ModelError::Refused { model: name.to_owned(), problems: p })?;
+    check_sizes(&typed, &rows).map_err(refused)?;
     let outputs =
         output_columns(&typed, &rows).map_err(|reason| ModelError::refused(name, "graph outputs", reason))?;
     let mut typed = typed.into_optimized().map_err(refuse)?;
     let lone = lone_ensemble(&typed, &rows, n_features, outputs);
     let lone = lone.map(|op| (Arc::clone(&op.kernel), op.place.clone()));
     if lone.is_none() {
-        trees::decide(&mut typed, kernel)
-            .map_err(|problems| ModelError::Refused { model: name.to_owned(), problems })?;
+        trees::decide(&mut typed, kernel).map_err(refused)?;
     }
     let ensembles = typed.nodes().iter().filter_map(|n| n.op_as::<TreeEnsemble>());
     let ensembles: Vec<EnsembleInfo> = ensembles.map(|op| op.kernel.info().clone()).collect();

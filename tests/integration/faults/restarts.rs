@@ -43,9 +43,9 @@ fn a_daemon_killed_while_frames_come() {
     site.settle("daemon killed while frames come", healed);
 }
 
-#[test]
-fn a_broker_with_a_memory_killed_with_a_backlog() {
-    let mut site = Site::with(Broker::start_persistent(false, ""), false, |config| config);
+/// Kills the broker again and again while the daemon works off a backlog that the broker has saved; gives when it was
+/// back for the last time.
+fn kill_the_broker_with_a_backlog(site: &mut Site) -> Instant {
     site.feeder.feed(1);
     site.observer.wait_seen(1);
     let mut healed = Instant::now();
@@ -61,6 +61,13 @@ fn a_broker_with_a_memory_killed_with_a_backlog() {
         site.broker.restart();
         healed = Instant::now();
     }
+    healed
+}
+
+#[test]
+fn a_broker_with_a_memory_killed_with_a_backlog() {
+    let mut site = Site::with(Broker::start_persistent(false, ""), false, |config| config);
+    let healed = kill_the_broker_with_a_backlog(&mut site);
     let (_, recovery) = site.settle("broker with persistence killed", healed);
     assert!(recovery < BACK_IN_SERVICE, "served again after {recovery:?}");
 }
@@ -71,19 +78,7 @@ fn a_broker_with_a_memory_killed_with_a_backlog() {
 #[ignore = "a broker killed between confirming and saving may lose frames; tests/reliability/run.sh measures it"]
 fn a_broker_that_saves_every_change_killed_with_a_backlog() {
     let mut site = Site::with(Broker::start_persistent(true, ""), true, |config| config);
-    site.feeder.feed(1);
-    site.observer.wait_seen(1);
-    let mut healed = Instant::now();
-    for round in 1..=scaled(2, 3) {
-        site.daemon.freeze();
-        site.feeder.feed(500);
-        site.broker.save();
-        site.daemon.thaw();
-        site.observer.wait_seen(round * 500 - 400);
-        site.broker.kill();
-        site.broker.restart();
-        healed = Instant::now();
-    }
+    let healed = kill_the_broker_with_a_backlog(&mut site);
     let (tally, _) = site.settle("broker saving every change killed, timed frames", healed);
     assert_eq!(tally.unrecognisable, 0, "{}", tally.complaint());
 }
