@@ -1,25 +1,28 @@
 //! Puts frames of simulated units onto a broker and counts the predictions that come back.
 //!
-//!     load ADDRESS --qos 0|1 --frames N [--units N] [--window N]
+//!     load ADDRESS --qos 0|1 --frames N [--units N] [--window N] [--rate N] [--strangers N]
 //!
 //! MQTT has no flow control from end to end: a broker drops what a slow reader does not take. So at most `window`
 //! frames are on their way whose prediction has not come back, as with sensors that are many but each wait their
 //! turn. What is measured is predictions received, from the first frame sent to the last prediction; one JSON line on
-//! standard output tells how many, in what time, and how long the way of one was.
+//! standard output tells how many, in what time, and how long the way of one was. With `--rate` frames leave by the clock
+//! instead, so that their way is measured and not the queue in front of it; with `--strangers` as many frames a second of units that
+//! never come twice flood the broker meanwhile.
 //!
 //! Frames are encoded beforehand except for their timestamps, and packets are written and read in large pieces, so
 //! that this program takes little from the cores it shares with those it measures.
 
+mod wire;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use cooltwin::simulator::{Simulator, SimulatorConfig, format};
+use wire::{Connection, packet, put_publish, put_text};
 
 /// Rows encoded for each unit; then they come again. Enough that neither branch predictors nor caches know them.
 const ROWS: usize = 500;
@@ -27,8 +30,6 @@ const ROWS: usize = 500;
 const WARM_UP: u64 = 2_000;
 /// Largest piece written at once, in frames.
 const BATCH: u64 = 64;
-/// Read buffer; many packets at a time.
-const BUFFER_BYTES: usize = 256 * 1024;
 /// Silence after which what is missing counts as lost.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the sender waits for predictions to make room before it looks again.
@@ -50,96 +51,12 @@ struct Arguments {
     /// Most frames on their way
     #[arg(long, default_value_t = 400)]
     window: u64,
-}
-
-/// A connection to the broker, as little as it takes: MQTT 3.1.1, section 2 and 3.
-struct Connection {
-    stream: TcpStream,
-    buffer: Vec<u8>,
-    filled: usize,
-}
-
-impl Connection {
-    fn open(address: &str, name: &str) -> Result<Self> {
-        let stream = TcpStream::connect(address).with_context(|| format!("no broker at {address}"))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let id = format!("{name}-{}", std::process::id());
-        let mut connect = vec![0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 0];
-        put_text(&mut connect, &id);
-        let mut connection = Self { stream, buffer: vec![0; BUFFER_BYTES], filled: 0 };
-        connection.write(&packet(0x10, &connect))?;
-        connection.wait_for(0x20)?;
-        Ok(connection)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        Ok(self.stream.write_all(bytes)?)
-    }
-
-    fn wait_for(&mut self, wanted: u8) -> Result<()> {
-        let mut found = false;
-        while !found {
-            self.read(|kind, _| found |= kind & 0xF0 == wanted)?;
-        }
-        Ok(())
-    }
-
-    /// Reads what is there and hands on each whole packet: first byte and body. `false` after a long silence.
-    fn read(&mut self, mut take: impl FnMut(u8, &[u8])) -> Result<bool> {
-        let room = self.buffer.get_mut(self.filled..).unwrap_or_default();
-        match self.stream.read(room) {
-            Ok(0) => bail!("the broker closed the connection"),
-            Ok(count) => self.filled += count,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(false),
-            Err(error) => return Err(error.into()),
-        }
-        let mut rest = self.buffer.get(..self.filled).unwrap_or_default();
-        while let Some((kind, body, length)) = split(rest) {
-            take(kind, body);
-            rest = rest.get(length..).unwrap_or_default();
-        }
-        let used = self.filled - rest.len();
-        self.buffer.copy_within(used..self.filled, 0);
-        self.filled -= used;
-        Ok(true)
-    }
-}
-
-fn put_text(out: &mut Vec<u8>, text: &str) {
-    out.extend((text.len() as u16).to_be_bytes());
-    out.extend(text.as_bytes());
-}
-
-fn packet(kind: u8, body: &[u8]) -> Vec<u8> {
-    let mut packet = vec![kind];
-    put_length(&mut packet, body.len());
-    packet.extend(body);
-    packet
-}
-
-fn put_length(out: &mut Vec<u8>, mut length: usize) {
-    loop {
-        let more = if length > 127 { 128 } else { 0 };
-        out.push((length % 128) as u8 | more);
-        length /= 128;
-        if length == 0 {
-            return;
-        }
-    }
-}
-
-/// The first whole packet: first byte, body, and bytes in all.
-fn split(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
-    let (mut length, mut at) = (0_usize, 1);
-    loop {
-        let digit = *bytes.get(at)?;
-        length |= usize::from(digit & 127) << (7 * (at - 1));
-        at += 1;
-        if digit & 128 == 0 {
-            return Some((*bytes.first()?, bytes.get(at..at + length)?, at + length));
-        }
-    }
+    /// Frames a second; 0 is as many as the window lets
+    #[arg(long, default_value_t = 0)]
+    rate: u64,
+    /// Frames a second of strange units, each of another
+    #[arg(long, default_value_t = 0)]
+    strangers: u64,
 }
 
 /// Topic and payload of each frame, without its timestamp.
@@ -159,6 +76,38 @@ fn encoded(units: u32) -> Result<Vec<(String, String)>> {
     Ok(frames)
 }
 
+/// What should have left by now, at `rate` a second since `begin`.
+fn due(begin: Instant, rate: u64) -> u64 {
+    (begin.elapsed().as_secs_f64() * rate as f64) as u64
+}
+
+/// Publishes the frame of another strange unit `rate` times a second until `done`; how many.
+fn flood(address: &str, arguments: &Arguments, payload: &str, done: &AtomicBool) -> Result<u64> {
+    let mut connection = Connection::open(address, "load-flood")?;
+    connection.drain()?;
+    let (begin, mut sent) = (Instant::now(), 0);
+    let mut out = Vec::new();
+    while !done.load(Ordering::Relaxed) {
+        out.clear();
+        for number in sent..due(begin, arguments.strangers).min(sent + BATCH) {
+            put_publish(
+                &mut out,
+                arguments.qos,
+                number,
+                &format!("hvac/stranger-{number}/sensors"),
+                &["{", payload],
+            );
+            sent += 1;
+        }
+        if out.is_empty() {
+            std::thread::sleep(PAUSE);
+        } else {
+            connection.write(&out)?;
+        }
+    }
+    Ok(sent)
+}
+
 /// What sender and receiver know in common.
 struct Shared {
     sent: AtomicU64,
@@ -175,16 +124,18 @@ fn send(
     upto: u64,
 ) -> Result<()> {
     let mut connection = Connection::open(address, "load-sender")?;
-    let mut acknowledgements =
-        Connection { stream: connection.stream.try_clone()?, buffer: vec![0; BUFFER_BYTES], filled: 0 };
-    // Nobody reads them, but a full socket would stop the broker. Ends with the connection.
-    std::thread::spawn(move || while acknowledgements.read(|_, _| {}).is_ok() {});
+    connection.drain()?;
     let mut out = Vec::new();
     let mut last_progress = (Instant::now(), 0);
     let mut sent = shared.sent.load(Ordering::Relaxed);
+    let (begin, first) = (Instant::now(), sent);
     while sent < upto {
         let received = shared.received.load(Ordering::Acquire);
-        let batch = BATCH.min(upto - sent).min((received + arguments.window).saturating_sub(sent));
+        let room = match arguments.rate {
+            0 => received + arguments.window,
+            rate => first + due(begin, rate),
+        };
+        let batch = BATCH.min(upto - sent).min(room.saturating_sub(sent));
         if batch == 0 {
             if received != last_progress.1 {
                 last_progress = (Instant::now(), received);
@@ -204,15 +155,7 @@ fn send(
                 shared.under_way.lock().map_err(|_| anyhow::anyhow!("the receiver has died"))?;
             for number in sent..sent + batch {
                 let Some((topic, data)) = frames.get(number as usize % frames.len()) else { break };
-                let identifier = if arguments.qos == 0 { 0 } else { 2 };
-                out.push(if arguments.qos == 0 { 0x30 } else { 0x32 });
-                put_length(&mut out, 2 + topic.len() + identifier + stamp.len() + data.len());
-                put_text(&mut out, topic);
-                if arguments.qos == 1 {
-                    out.extend(((number % 65_535) as u16 + 1).to_be_bytes());
-                }
-                out.extend(stamp.as_bytes());
-                out.extend(data.as_bytes());
+                put_publish(&mut out, arguments.qos, number, topic, &[&stamp, data]);
                 let unit = topic.split('/').nth(1).unwrap_or_default();
                 if let Some(queue) = under_way.get_mut(unit) {
                     queue.push_back(Instant::now());
@@ -293,7 +236,15 @@ fn main() -> Result<()> {
         Ok((begin.elapsed().as_secs_f64(), times))
     };
     run(&mut receiver, WARM_UP)?;
-    let (seconds, mut times) = run(&mut receiver, WARM_UP + arguments.frames)?;
+    let done = AtomicBool::new(arguments.strangers == 0);
+    let payload = frames.first().map(|(_, data)| data.clone()).unwrap_or_default();
+    let ((seconds, mut times), strangers) = std::thread::scope(|scope| {
+        let flood = scope.spawn(|| flood(&arguments.address, &arguments, &payload, &done));
+        let measured = run(&mut receiver, WARM_UP + arguments.frames);
+        done.store(true, Ordering::Relaxed);
+        let strangers = flood.join().map_err(|_| anyhow::anyhow!("the flood has died"))??;
+        Ok::<_, anyhow::Error>((measured?, strangers))
+    })?;
     times.sort_unstable();
     let percentile = |percent: usize| times.get(times.len() * percent / 100).copied().unwrap_or(0);
     println!(
@@ -306,6 +257,7 @@ fn main() -> Result<()> {
             "per_second": times.len() as f64 / seconds,
             "p50_us": percentile(50),
             "p99_us": percentile(99),
+            "strangers": strangers,
         })
     );
     ensure!(

@@ -2,6 +2,7 @@
 # Frames a second through mosquitto, cooltwin beside a Python loop that does the same job:
 #
 #     benches/throughput/run.sh [--frames N] [--json]
+#     benches/throughput/run.sh --flood            # the way of a frame with and without a flood of strange units
 #
 # Sets up what it needs (mosquitto and Python as tests/run.sh does, the optimised program, a Python environment).
 # Fails when a promise is not kept, so leave the machine alone meanwhile.

@@ -2,6 +2,7 @@
 """Frames a second through a real broker: cooltwin beside a Python loop that does the same job.
 
     benches/throughput/run.sh [--frames N] [--json]
+    benches/throughput/run.sh --flood                 # flood.py
 
 Everything runs on this machine and shares its cores: a mosquitto with its default limits on a free loopback port, the
 example `load`, which sends frames of 23 readings and counts predictions, and the consumer under test. Every frame must
@@ -19,6 +20,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import flood
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -51,14 +54,15 @@ class Broker:
             time.sleep(0.05)
 
 
-def start_cooltwin(broker, qos, options, target_topics):
+def start_cooltwin(broker, qos, options, more):
     settings = {
         "mqtt.url": f"mqtt://127.0.0.1:{broker.port}",
         "mqtt.subscribe_qos": qos,
         "bundle.path": options.bundle,
         "engine.min_interval": "0s",
-        "engine.target_topics": "true" if target_topics else "false",
+        "engine.target_topics": "false",
         "log.format": "text",
+        **more,
     }
     arguments = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     process = subprocess.Popen([options.binary, "run", *arguments], stderr=subprocess.PIPE, text=True)
@@ -93,7 +97,8 @@ def measure(name, qos, frames, options):
             if name == "python loop":
                 consumer = start_loop(broker, qos, options)
             else:
-                consumer = start_cooltwin(broker, qos, options, target_topics=name.endswith("numbers"))
+                numbers = "true" if name.endswith("numbers") else "false"
+                consumer = start_cooltwin(broker, qos, options, {"engine.target_topics": numbers})
             load = [options.load, f"127.0.0.1:{broker.port}", "--qos", str(qos), "--frames", str(frames)]
             before, _ = usage(consumer.pid)
             run = subprocess.run([*load, "--units", str(options.units)], stdout=subprocess.PIPE, text=True)
@@ -124,7 +129,11 @@ def main():
     parser.add_argument("--frames", type=int, default=100_000, help="frames for cooltwin, a quarter for the Python loop")
     parser.add_argument("--units", type=int, default=10)
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    parser.add_argument("--flood", action="store_true", help="times with and without a flood of strange units instead")
     options = parser.parse_args()
+    if options.flood:
+        print(hardware())
+        return 0 if flood.report(options, Broker, start_cooltwin, usage) else 1
     machine, results, holds = hardware(), [], True
     if not options.json:
         print(machine)
