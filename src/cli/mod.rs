@@ -11,6 +11,7 @@ pub mod demo;
 pub mod exit;
 pub mod features;
 mod generate;
+pub mod health;
 pub mod input;
 pub mod model;
 mod mqtt;
@@ -60,6 +61,17 @@ Examples:
   cooltwin check --config /etc/cooltwin/cooltwin.toml
   cooltwin check --config new.toml && sudo systemctl reload cooltwin";
 
+const HEALTH_EXAMPLES: &str = "\
+Well is a daemon that is at the broker and answers in time: exit code 0. When it
+is not, the broker cannot be reached or says that it is offline, the exit code
+is 1; when the configuration is wrong, 78. Sensors that are silent, alarms and
+withheld predictions are told and are no failure: a restart would not help.
+
+Examples:
+  cooltwin health --config /etc/cooltwin/cooltwin.toml
+  cooltwin health --config /etc/cooltwin/cooltwin.toml --json | jq .health.units
+  HEALTHCHECK CMD [\"cooltwin\", \"health\", \"--timeout\", \"5\"]   (in a container)";
+
 const CONFIG_EXAMPLES: &str = "\
 Every setting is there with its meaning, its range and its default, ready to be
 edited. A setting that is left out has its default.
@@ -94,6 +106,9 @@ enum Command {
     /// Check configuration and model bundle without starting
     #[command(after_help = CHECK_EXAMPLES)]
     Check(check::Args),
+    /// Ask the running daemon over the broker how it is; fails unless it is well
+    #[command(after_help = HEALTH_EXAMPLES)]
+    Health(health::Args),
     /// Predict from a file of readings, or from a feature matrix
     Predict(predict::Args),
     /// Turn readings into the feature matrix the models see, for training and inspection
@@ -137,6 +152,7 @@ fn dispatch(command: Command) -> Outcome {
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::demo(&args),
         Command::Check(args) => check::check(&args),
+        Command::Health(args) => health::health(&args),
         Command::Predict(args) => predict::predict(&args),
         Command::Features(args) => features::features(&args),
         Command::Simulate(args) => simulate::simulate(*args),

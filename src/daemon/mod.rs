@@ -26,6 +26,7 @@ mod systemd;
 mod worker;
 
 use logging::LogVolume;
+pub use mqtt::{Reply, ask};
 use settings::{Settings, Source};
 use tokio::sync::watch;
 

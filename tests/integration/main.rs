@@ -14,6 +14,7 @@
 
 mod configuration;
 mod faults;
+mod health;
 mod lifecycle;
 mod link;
 mod predictions;

@@ -24,7 +24,7 @@ use crate::domain::Token;
 /// Most publishes on their way at once: enough to carry 10,000 a second over a round trip of 50 ms.
 pub(in crate::daemon) const WINDOW: usize = 512;
 /// Packet ids of (un)subscriptions lie above those of publishes.
-const SUBSCRIBE_ID: u16 = u16::MAX - 1;
+pub(super) const SUBSCRIBE_ID: u16 = u16::MAX - 1;
 const UNSUBSCRIBE_ID: u16 = u16::MAX;
 /// Most packets read before what came is handed on and answers are written.
 const READ_BATCH: usize = 128;

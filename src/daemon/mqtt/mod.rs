@@ -1,6 +1,7 @@
 //! The link to the broker: its own task, which connects, serves, and connects again until it is told to
 //! stop. It knows packets and nothing of units or predictions.
 
+mod ask;
 mod backoff;
 mod connect;
 mod connection;
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+pub use ask::{Reply, ask};
 pub(in crate::daemon) use connect::{MAX_OUTGOING_BYTES, OFFLINE, check};
 pub(in crate::daemon) use connection::WINDOW;
 pub(in crate::daemon) use error::TAKEN_OVER;
@@ -27,7 +29,7 @@ pub(in crate::daemon) use exchange::{
 
 use super::settings::{Broker, Checked, MqttSettings, Settings};
 use backoff::{Backoff, End};
-use connection::Ended;
+use connection::{Ended, SUBSCRIBE_ID};
 use error::LinkError;
 use probe::Tolerance;
 use wire::Wire;
