@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# Boots Debian, installs the package in it and tries what is promised of it as a service:
+#
+#     tests/boot/run.sh amd64|arm64|old [PACKAGE.deb]
+#
+#     amd64   Debian 12 in systemd-nspawn, on the machine's own kernel
+#     arm64   Debian 12 in qemu-system-aarch64, emulated, with Debian's kernel: 10 to 20 minutes
+#     old     Debian 11 (glibc 2.31, systemd 247) in systemd-nspawn: what Ubuntu 20.04 and JetPack 5 are like
+#
+# Without PACKAGE the newest target/packages/cooltwin_*_ARCH.deb. Prints a line `ok STEP (seconds)` or
+# `FAILED STEP: why` a step; the whole log is target/boot/MODE.log. Exit code 0 only when every step holds.
+#
+# Needs root on a Debian-like machine: it makes mounts and boots a system. nspawn needs the rights to make namespaces and
+# a writable cgroup tree, which an ordinary container does not give; then this fails and says so. What is missing is
+# installed by package name. The roots are kept in target/boot; BOOT_FRESH=yes makes them anew.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+say() { echo "tests/boot/run.sh: $*" >&2; }
+fail() {
+    say "$*"
+    exit 1
+}
+usage() {
+    echo 'usage: tests/boot/run.sh amd64|arm64|old [PACKAGE.deb]' >&2
+    exit 64
+}
+
+mode=${1:-}
+# shellcheck disable=SC2034 # nspawn.sh and vm.sh use the limit
+case $mode in
+    amd64) arch=amd64 suite=bookworm patience=1 limit=600 ;;
+    arm64) arch=arm64 suite=bookworm patience=8 limit=3600 ;;
+    old) arch=amd64 suite=bullseye patience=1 limit=600 ;;
+    *) usage ;;
+esac
+[ "$(id -u)" = 0 ] || fail 'needs root: it makes mounts and boots a system'
+[ "$arch" = arm64 ] || [ "$(uname -m)" = x86_64 ] || fail "$mode boots amd64 programs: needs an x86-64 machine"
+
+package=${2:-$(find target/packages -name "cooltwin_*_$arch.deb" -printf '%T@ %p\n' 2>/dev/null | sort -n |
+    sed -n '$s/^[^ ]* //p')}
+[ -n "$package" ] || fail "no package: packaging/deb/build.sh $arch, or name one"
+[ -r "$package" ] || fail "$package cannot be read"
+package=$(realpath "$package")
+export PATH="$PATH:/usr/sbin:/sbin"
+
+mkdir -p target/boot
+work=$PWD/target/boot/work-$mode
+# Two runs of one mode at a time would use the same folder.
+exec 9> "target/boot/lock-$mode"
+flock -n 9 || fail "another run of $mode is under way"
+
+# shellcheck source=/dev/null
+. tests/boot/root.sh
+# shellcheck source=/dev/null
+. tests/boot/vm.sh
+# shellcheck source=/dev/null
+. tests/boot/nspawn.sh
+
+# Whatever ends this run: no process, no mount, no registration and no root is left.
+machine_pid=
+clean_up() {
+    local status=$?
+    trap - EXIT INT TERM
+    if [ -n "$machine_pid" ]; then
+        kill -TERM "$machine_pid" 2>/dev/null || true
+        sleep 1
+        kill -KILL "$machine_pid" 2>/dev/null || true
+    fi
+    undo_binfmt
+    # Innermost first; none in the ordinary case.
+    awk -v under="$work/" 'index($2, under) == 1 { print $2 }' /proc/mounts | LC_ALL=C sort -r | xargs -r umount -l
+    rm -rf "$work"
+    exit $status
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+rm -rf "$work"
+mkdir -p "$work"
+
+# The root with the package, a newer one that differs in its version alone, the steps, and the service that runs them.
+prepare_root() {
+    local root=$1 tar=$2 version
+    mkdir -p "$root"
+    tar -C "$root" --numeric-owner -xf "$tar"
+    mkdir -p "$root/boot-test"
+    cp "$package" "$root/boot-test/cooltwin.deb"
+    version=$(dpkg-deb -f "$package" Version)
+    dpkg-deb -R "$package" "$work/newer"
+    # A changed default, so that dpkg has to decide between it and what the administrator has edited.
+    sed -i "s/^Version: .*/Version: $version+boot/" "$work/newer/DEBIAN/control"
+    echo '# A line that only the newer package has.' >> "$work/newer/etc/cooltwin/cooltwin.toml"
+    (cd "$work/newer" && find . -path ./DEBIAN -prune -o -type f -printf '%P\0' | LC_ALL=C sort -z |
+        xargs -0 md5sum > DEBIAN/md5sums)
+    dpkg-deb --root-owner-group -Zgzip -z1 -b "$work/newer" "$root/boot-test/newer.deb" > /dev/null
+    rm -rf "$work/newer"
+    cp -r tests/boot/inside "$root/boot-test/"
+    echo "$patience" > "$root/boot-test/patience"
+    printf 'boot-test\n' > "$root/etc/hostname"
+    printf '127.0.0.1 localhost boot-test\n::1 localhost\n' > "$root/etc/hosts"
+    # The identity is made at the first boot.
+    : > "$root/etc/machine-id"
+    cat > "$root/etc/systemd/system/boot-test.service" <<UNIT
+[Unit]
+Description=Steps of the boot test
+After=multi-user.target mosquitto.service
+
+[Service]
+Type=simple
+ExecStart=/bin/bash /boot-test/inside/main.sh
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+    mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
+    ln -s ../boot-test.service "$root/etc/systemd/system/multi-user.target.wants/boot-test.service"
+}
+
+# What the console shows, without the messages of the boot.
+verdicts() { tr -d '\r' | grep --line-buffered -aE '^(ok|FAILED|system:|package:|every step|steps that failed)' || true; }
+
+case $mode in
+    arm64)
+        need_packages mmdebstrap qemu-system-arm qemu-user-static arch-test e2fsprogs cpio
+        arm64_kernel
+        tar=$(root_tarball $suite $arch)
+        begin=$SECONDS
+        prepare_root "$work/root" "$tar"
+        boot_vm "$work/root"
+        ;;
+    *)
+        need_packages mmdebstrap systemd-container
+        nspawn_is_possible
+        tar=$(root_tarball $suite $arch)
+        begin=$SECONDS
+        prepare_root "$work/root" "$tar"
+        boot_nspawn "$work/root"
+        ;;
+esac
+say "booted, tried and stopped in $((SECONDS - begin)) s; with the preparation $SECONDS s; log: target/boot/$mode.log"
+
+[ -s "$work/failures" ] || fail "the steps did not come to their end: target/boot/$mode.console"
+[ "$(cat "$work/failures")" = 0 ] || fail "$(grep -c '^FAILED' "target/boot/$mode.log") steps failed: target/boot/$mode.log"
