@@ -84,11 +84,11 @@ boms() {
     for arch in "${architectures[@]}"; do packaging/sbom.sh "${base}_$arch.cdx.json" "$(triple_of "$arch")"; done
 }
 
-# The section of this version; before its date is set that is the one of what is not released yet.
+# The section of this version; before one bears its number, that of what is not released yet.
 changes() {
-    awk -v version="$version" '
-        /^## / { inside = $2 == version || $2 == "[" version "]" || (!found && $2 == "Unreleased"); found = found || inside; next }
-        inside' CHANGELOG.md
+    local heading=Unreleased
+    ! grep -Eq "^## \\[?${version//./\\.}\\b" CHANGELOG.md || heading=$version
+    awk -v heading="$heading" '/^## / { inside = ($2 == heading || $2 == "[" heading "]"); next } inside' CHANGELOG.md
 }
 
 notes() {
@@ -99,9 +99,8 @@ notes() {
         changes
         printf '\n## Files\n\n| file | bytes |\n|---|---|\n'
         for file in "${files[@]}"; do echo "| ${file##*/} | $(stat -c %s "$file") |"; done
-        printf '\nFrom commit %s. Check what you downloaded: `sha256sum --check --ignore-missing SHA256SUMS`.\n' \
-            "$(git rev-parse HEAD)"
-        echo 'Rebuild it from that commit: `packaging/release.sh` gives the same sums.'
+        printf '\nFrom commit %s; packaging/release.sh makes the same files from it again.\n' "$(git rev-parse HEAD)"
+        printf 'Check what you downloaded:\n\n    sha256sum --check --ignore-missing SHA256SUMS\n'
         printf '\nEach program was read before it was packed:\n\n```text\n'
         for arch in "${architectures[@]}"; do cross/check.sh "target/$(triple_of "$arch")/dist/cooltwin" 2.31; done
         printf '```\n'
