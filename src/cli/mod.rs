@@ -76,8 +76,9 @@ const CONFIG_EXAMPLES: &str = "\
 Every setting is there with its meaning, its range and its default, ready to be
 edited. A setting that is left out has its default.
 
-Example:
-  cooltwin config > cooltwin.toml";
+Examples:
+  cooltwin config > cooltwin.toml
+  cooltwin config --markdown > configuration.md";
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -121,7 +122,7 @@ enum Command {
     Bench(bench::Args),
     /// Print the documented configuration with every default
     #[command(after_help = CONFIG_EXAMPLES)]
-    Config,
+    Config(config::Args),
     /// Print a completion script for a shell
     #[command(hide = true)]
     Completions {
@@ -158,7 +159,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Simulate(args) => simulate::simulate(*args),
         Command::Seal(args) => seal::seal(&args),
         Command::Bench(args) => bench::bench(&args),
-        Command::Config => config::config(),
+        Command::Config(args) => config::config(&args),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { dir } => generate::man(&dir),
     }

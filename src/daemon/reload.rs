@@ -5,7 +5,7 @@ use std::path::Path;
 use tracing::warn;
 
 use super::mqtt::{self, LinkSettings};
-use super::settings::{Checked, Settings, Source};
+use super::settings::{Applies, Checked, Settings, Source};
 use crate::bundle::{Bundle, BundleErrors, LoadOptions, PublicKey, SignedBy, signature};
 use crate::folder;
 
@@ -67,24 +67,93 @@ fn load_bundle(path: &Path, key: Option<&PublicKey>) -> Result<(Bundle, Option<S
 /// Why running settings cannot be replaced by new ones without a restart.
 pub(super) fn restart_needed(old: &Settings, new: &Settings) -> Vec<String> {
     let mut reasons = Vec::new();
-    let fixed = [
-        ("instance.name", old.instance.name == new.instance.name),
-        ("topics.daemon", old.topics.daemon == new.topics.daemon),
-        ("topics.state", old.topics.state == new.topics.state),
-        ("topics.alarm", old.topics.alarm == new.topics.alarm),
-    ];
-    for (key, is_same) in fixed {
-        if !is_same {
+    for (key, applies) in old.changed(new) {
+        match applies {
             // Retained messages stand under these names and would be left behind.
-            reasons.push(format!("{key} cannot change while running; restart the service"));
+            Applies::AtRestart => {
+                reasons.push(format!("{key} cannot change while running; restart the service"))
+            }
+            Applies::AtNextStart => warn!("{key} takes effect at the next start"),
+            Applies::AtReload | Applies::Reconnecting => {}
         }
-    }
-    if old.log != new.log {
-        warn!("the [log] settings take effect at the next start");
     }
     reasons
 }
 
 fn sentences<T: ToString>(problems: &[T]) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Another value than the default that passes the check.
+    fn other(name: &str, folder: &Path, default: Option<&str>, range: Option<&(String, String)>) -> String {
+        let text = match (name, default) {
+            ("instance.name", _) => "other",
+            ("mqtt.url", _) => "mqtt://127.0.0.1:1884",
+            ("bundle.path", _) => return folder.display().to_string(),
+            ("bundle.public_key", _) => concat!(env!("CARGO_MANIFEST_DIR"), "/tests/signatures/key.pub"),
+            ("payload.time_zone", _) => "+02:00",
+            ("log.level", _) => "debug",
+            ("log.format", _) => "text",
+            (_, Some("true")) => "false",
+            (_, Some("false")) => "true",
+            (_, Some(default)) if name.starts_with("topics.") => {
+                return format!("x/{}", default.trim_matches('"'));
+            }
+            _ if name.ends_with("_file") => return folder.join("file").display().to_string(),
+            _ => match (range, default) {
+                (Some((low, high)), default) if default == Some(low) => high.trim_matches('"'),
+                (Some((low, _)), _) if low != "\"0s\"" => low.trim_matches('"'),
+                (Some((_, high)), _) => high.trim_matches('"'),
+                (None, _) => "/other",
+            },
+        };
+        text.to_owned()
+    }
+
+    /// Settings that pass the check alone and with any one of them changed.
+    fn settings(folder: &Path, change: Option<(&str, &str)>) -> (Settings, Checked) {
+        let certificate = folder.join("certificate").display().to_string();
+        let bundle = folder.parent().unwrap_or(folder).display().to_string();
+        let mut overrides: Vec<(String, String)> = [
+            ("mqtt.username", "user"),
+            ("mqtt.client_cert_file", &certificate),
+            ("mqtt.client_key_file", &certificate),
+            ("bundle.path", &bundle),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+        overrides.extend(change.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        let source = Source { overrides, ..Source::default() };
+        let settings = source.load().unwrap_or_else(|errors| panic!("{change:?}: {errors}"));
+        let checked = settings.check().unwrap_or_else(|errors| panic!("{change:?}: {errors}"));
+        (settings, checked)
+    }
+
+    #[test]
+    fn a_reload_makes_of_each_setting_what_the_reference_says() {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["file", "certificate"] {
+            std::fs::write(folder.path().join(file), "x").unwrap();
+        }
+        let (old, old_checked) = settings(folder.path(), None);
+        let old_link = LinkSettings::new(&old, &old_checked);
+        for section in Settings::specs() {
+            for key in &section.keys {
+                let name = format!("{}.{}", section.name, key.key);
+                let value = other(&name, folder.path(), key.default.as_deref(), key.range.as_ref());
+                let (new, checked) = settings(folder.path(), Some((&name, &value)));
+                assert_eq!(old.changed(&new), [(name.as_str(), key.applies)], "{value}");
+                let is_refused = !restart_needed(&old, &new).is_empty();
+                assert_eq!(is_refused, key.applies == Applies::AtRestart, "{name}");
+                let reconnects = LinkSettings::new(&new, &checked) != old_link;
+                if !is_refused {
+                    assert_eq!(reconnects, key.applies == Applies::Reconnecting, "{name}");
+                }
+            }
+        }
+    }
 }

@@ -3,6 +3,7 @@
 mod check;
 pub(in crate::daemon) mod files;
 mod problem;
+mod reference;
 mod secret;
 mod sections;
 mod table;
@@ -18,12 +19,13 @@ use config::{Config, Environment, File, FileFormat, Value, ValueKind};
 
 pub use check::{Broker, Checked, DaemonTopics};
 pub use problem::{Problem, SettingsErrors};
+pub use reference::reference;
 pub use secret::Secret;
 pub use sections::{
     AlarmSettings, BundleSettings, EngineSection, HealthSettings, InstanceSettings, LogSettings,
     MqttSettings, PayloadSettings, Settings, StateSettings, TopicSettings,
 };
-pub use table::{KeySpec, SectionSpec};
+pub use table::{Applies, KeySpec, SectionSpec};
 pub use template::template;
 pub use value::SettingValue;
 

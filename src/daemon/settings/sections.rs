@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Secret;
-use super::table::{KeySpec, Reader, SectionSpec, sections};
+use super::table::{Applies, KeySpec, Reader, SectionSpec, sections};
 use super::value::SettingValue;
 
 const fn ms(milliseconds: u64) -> Duration {
@@ -22,8 +22,9 @@ const fn s(seconds: u64) -> Duration {
 sections! {
     /// This daemon among others.
     [instance] InstanceSettings {
-        /// Name of this daemon. Stands in its topics and in its client id, so it must be unique at the broker.
-        name: String = "main".to_owned();
+        /// Name of this daemon. Stands in its topics and in its client id, so it must be unique at the broker:
+        /// 1 to 64 letters, digits, "-", "_" or ".".
+        name: String = "main".to_owned(), applies AtRestart;
         /// Longest time a stop may take: what is still unconfirmed by then is left to the broker's redelivery.
         /// Keep it below TimeoutStopSec of the service.
         stop_timeout: Duration = s(5), from ms(100) => s(300);
@@ -32,58 +33,58 @@ sections! {
     /// The connection to the broker.
     [mqtt] MqttSettings {
         /// Where the broker is: mqtt://host:1883, or mqtts://host:8883 for TLS.
-        url: String = "mqtt://localhost:1883".to_owned();
+        url: String = "mqtt://localhost:1883".to_owned(), applies Reconnecting;
         /// Allow mqtt:// to a broker on another machine, where everybody on the way can read and change what is
         /// sent, the password included. To localhost, 127.0.0.0/8 and ::1 it is always allowed.
-        allow_plain: bool = false;
+        allow_plain: bool = false, applies Reconnecting;
         /// Client id. Must stay the same over restarts: the broker keeps what arrived meanwhile under this name.
         /// Unset: `cooltwin-` and the instance's name.
-        client_id: Option<String> = None, example "\"cooltwin-main\"";
+        client_id: Option<String> = None, example "\"cooltwin-main\"", applies Reconnecting;
         /// User name at the broker.
-        username: Option<String> = None, example "\"cooltwin\"";
+        username: Option<String> = None, example "\"cooltwin\"", applies Reconnecting;
         /// Password. Better in `password_file`, or in the environment variable COOLTWIN__MQTT__PASSWORD.
         /// Wherever a file is named below, credential:NAME means the credential that systemd's LoadCredential= brings.
-        password: Option<Secret> = None, example "\"secret\"";
+        password: Option<Secret> = None, example "\"secret\"", applies Reconnecting;
         /// File that holds the password, one line. It and the next three are read anew at every connect.
-        password_file: Option<PathBuf> = None, example "\"/etc/cooltwin/mqtt-password\"";
+        password_file: Option<PathBuf> = None, example "\"/etc/cooltwin/mqtt-password\"", applies Reconnecting;
         /// Certificates of the authorities that may have signed the broker's certificate, PEM.
         /// Unset: those the system trusts. Used with mqtts:// only, as are the next two.
-        ca_file: Option<PathBuf> = None, example "\"/etc/cooltwin/ca.pem\"";
+        ca_file: Option<PathBuf> = None, example "\"/etc/cooltwin/ca.pem\"", applies Reconnecting;
         /// Certificate to present to the broker, PEM, with its chain.
-        client_cert_file: Option<PathBuf> = None, example "\"/etc/cooltwin/client.pem\"";
+        client_cert_file: Option<PathBuf> = None, example "\"/etc/cooltwin/client.pem\"", applies Reconnecting;
         /// Private key of that certificate, PEM.
-        client_key_file: Option<PathBuf> = None, example "\"/etc/cooltwin/client.key\"";
+        client_key_file: Option<PathBuf> = None, example "\"/etc/cooltwin/client.key\"", applies Reconnecting;
         /// How often the link is probed. A dead link is found within twice this time.
-        keep_alive: Duration = s(10), from s(2) => s(3600);
+        keep_alive: Duration = s(10), from s(2) => s(3600), applies Reconnecting;
         /// Forget what arrived while disconnected. With `false` the broker keeps it and no reading is lost.
-        clean_session: bool = false;
+        clean_session: bool = false, applies Reconnecting;
         /// Quality of service asked for readings: 1 loses nothing, 0 is faster and may lose.
-        subscribe_qos: usize = 1, from 0 => 1;
+        subscribe_qos: usize = 1, from 0 => 1, applies Reconnecting;
         /// Longest time for one attempt to connect, TLS and greeting included.
-        connect_timeout: Duration = s(10), from s(1) => s(120);
+        connect_timeout: Duration = s(10), from s(1) => s(120), applies Reconnecting;
         /// How often a small message goes round through the broker on our own topic `probe`. When two in a row do
-        /// not come back, the alarm `broker_not_delivering` is raised. "0s": no probe.
-        probe_interval: Duration = s(30), from s(0) => s(3600);
+        /// not come back, the alarm `broker_not_delivering` is raised. At least "1s"; "0s": no probe.
+        probe_interval: Duration = s(30), from s(0) => s(3600), applies Reconnecting;
         /// Longest pause between two attempts to connect; the pauses double up to it, with jitter.
-        reconnect_max: Duration = s(60), from ms(500) => s(600);
+        reconnect_max: Duration = s(60), from ms(500) => s(600), applies Reconnecting;
     }
 
     /// Topics. Placeholders in braces stand for one whole level.
     [topics] TopicSettings {
         /// Single readings: a bare number, or JSON with value and time. Needs {unit} and {sensor}.
-        reading: String = "hvac/{unit}/sensors/{sensor}".to_owned();
+        reading: String = "hvac/{unit}/sensors/{sensor}".to_owned(), applies Reconnecting;
         /// Frames: one JSON object with many readings. Needs {unit}.
-        frame: String = "hvac/{unit}/sensors".to_owned();
+        frame: String = "hvac/{unit}/sensors".to_owned(), applies Reconnecting;
         /// Prediction documents. Needs {unit}.
         prediction: String = "hvac/{unit}/predictions".to_owned();
         /// One target's bare number. Needs {unit} and {target}.
         target: String = "hvac/{unit}/predictions/{target}".to_owned();
         /// What a unit is doing and why, retained. Needs {unit}.
-        state: String = "hvac/{unit}/state".to_owned();
+        state: String = "hvac/{unit}/state".to_owned(), applies AtRestart;
         /// Alarms of a unit, retained while they stand. Needs {unit} and {alarm}.
-        alarm: String = "hvac/{unit}/alarms/{alarm}".to_owned();
+        alarm: String = "hvac/{unit}/alarms/{alarm}".to_owned(), applies AtRestart;
         /// The daemon's own topics stand below this one: status, health, alarms, cmd. Needs {instance}.
-        daemon: String = "cooltwin/{instance}".to_owned();
+        daemon: String = "cooltwin/{instance}".to_owned(), applies AtRestart;
     }
 
     /// Where value and time stand in the payloads that come in.
@@ -107,16 +108,16 @@ sections! {
         /// Shortest time between two predictions of one unit; "0s" predicts every frame.
         min_interval: Duration = ms(0), from ms(0) => s(3600);
         /// Most units held at once; readings of further ones are refused and counted.
-        max_units: usize = 256, from 1 => 100_000;
+        max_units: usize = 256, from 1 => 100_000, in "units";
         /// Silence after which a unit is forgotten and its retained state removed.
         unit_ttl: Duration = s(24 * 3600), from s(1) => s(31_557_600);
         /// How far ahead of the clock a time may be and still be believed.
         max_clock_skew: Duration = s(60), from s(0) => s(24 * 3600);
         /// Longest payload that is read, in bytes; longer ones are refused and counted.
-        max_payload_bytes: usize = 64 * 1024, from 64 => 1024 * 1024;
+        max_payload_bytes: usize = 64 * 1024, from 64 => 1024 * 1024, in "bytes", applies Reconnecting;
         /// Most messages that wait unacknowledged for their unit to settle. Must stay below the broker's
         /// in-flight limit (20 for mosquitto), or both wait for each other.
-        max_waiting: usize = 16, from 1 => 10_000;
+        max_waiting: usize = 16, from 1 => 10_000, in "messages";
         /// Publish each target as a bare number too, for devices that cannot read JSON.
         target_topics: bool = true;
     }
@@ -165,9 +166,9 @@ sections! {
     /// The log.
     [log] LogSettings {
         /// error, warn, info, debug or trace; also filters by module such as "info,cooltwin::daemon=debug".
-        level: String = "info".to_owned();
+        level: String = "info".to_owned(), applies AtNextStart;
         /// Where to: "journal" with structured fields, "text" on standard error, or "auto": the journal
         /// when started by systemd, else text.
-        format: String = "auto".to_owned();
+        format: String = "auto".to_owned(), applies AtNextStart;
     }
 }

@@ -8,7 +8,20 @@ use config::{Value, ValueKind};
 use super::problem::Problem;
 use super::value::{SettingValue, shown};
 
-/// One key as the template and the check for unknown keys see it.
+/// What becomes of a changed setting at a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applies {
+    /// It is taken over.
+    AtReload,
+    /// It is taken over, and the daemon connects to the broker anew.
+    Reconnecting,
+    /// The reload is refused: what stands retained under the old names would be left behind.
+    AtRestart,
+    /// The rest of the reload is taken over, this at the next start.
+    AtNextStart,
+}
+
+/// One key as the template, the reference and the check for unknown keys see it.
 #[derive(Debug, Clone)]
 pub struct KeySpec {
     /// Name within its section.
@@ -23,6 +36,10 @@ pub struct KeySpec {
     pub default: Option<String>,
     /// An example as TOML, for keys without a default.
     pub example: Option<&'static str>,
+    /// The unit of a plain number.
+    pub unit: Option<&'static str>,
+    /// What a reload makes of a change.
+    pub applies: Applies,
 }
 
 /// One section of the configuration.
@@ -94,7 +111,8 @@ macro_rules! sections {
         [$section:ident] $Section:ident {
             $(
                 $(#[doc = $doc:literal])+
-                $key:ident: $kind:ty = $default:expr $(, from $low:expr => $high:expr)? $(, example $example:literal)?;
+                $key:ident: $kind:ty = $default:expr $(, from $low:expr => $high:expr)?
+                    $(, in $unit:literal)? $(, example $example:literal)? $(, applies $applies:ident)?;
             )+
         }
     )+) => {
@@ -133,6 +151,19 @@ macro_rules! sections {
                 )+}
             }
 
+            /// Every `section.key` that another configuration sets otherwise, with what a reload makes of it.
+            #[must_use]
+            pub fn changed(&self, other: &Self) -> Vec<(&'static str, Applies)> {
+                let mut changed = Vec::new();
+                $($(
+                    if self.$section.$key != other.$section.$key {
+                        let name = concat!(stringify!($section), ".", stringify!($key));
+                        changed.push((name, sections!(@applies $($applies)?)));
+                    }
+                )+)+
+                changed
+            }
+
             /// Sections and keys in the order of the template.
             #[must_use]
             pub fn specs() -> Vec<SectionSpec> {
@@ -147,7 +178,9 @@ macro_rules! sections {
                                 type_name: <$kind as SettingValue>::TYPE,
                                 range: sections!(@range $kind $(, $low => $high)?),
                                 default: SettingValue::toml(&{ let value: $kind = $default; value }),
-                                example: sections!(@example $($example)?),
+                                example: sections!(@optional $($example)?),
+                                unit: sections!(@optional $($unit)?),
+                                applies: sections!(@applies $($applies)?),
                             },
                         )+],
                     },
@@ -166,7 +199,9 @@ macro_rules! sections {
         |value: &$kind| (&$low..=&$high).contains(&value)
     };
     (@allowed $kind:ty) => { |_: &$kind| true };
-    (@example $example:literal) => { Some($example) };
-    (@example) => { None };
+    (@optional $given:literal) => { Some($given) };
+    (@optional) => { None };
+    (@applies $applies:ident) => { Applies::$applies };
+    (@applies) => { Applies::AtReload };
 }
 pub(super) use sections;

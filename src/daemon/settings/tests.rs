@@ -31,6 +31,42 @@ fn the_shipped_file_is_the_template() {
 }
 
 #[test]
+fn the_reference_in_the_guides_is_the_one_printed() {
+    let written = include_str!("../../../docs/configuration.md");
+    assert_eq!(
+        written,
+        reference(),
+        "write it anew with: cooltwin config --markdown > docs/configuration.md"
+    );
+}
+
+#[test]
+fn every_variable_in_the_reference_sets_its_setting() {
+    let variables: Vec<(String, String)> = reference()
+        .lines()
+        .filter_map(|line| line.strip_prefix("Example: ")?.split_once("`, or `"))
+        .filter_map(|(_, variable)| variable.strip_suffix('`')?.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let keys: usize = Settings::specs().iter().map(|section| section.keys.len()).sum();
+    assert_eq!(variables.len(), keys);
+    for (name, value) in &variables {
+        let environment = [(name.clone(), value.clone())].into();
+        let settings = Source { environment, ..Source::default() }.load_text(None).unwrap();
+        let changed = Settings::default().changed(&settings);
+        // A value that is the default changes nothing; the others change what is named.
+        for (key, _) in &changed {
+            assert_eq!(*name, format!("COOLTWIN__{}", key.replace('.', "__").to_uppercase()));
+        }
+        let is_default = Settings::specs().iter().flat_map(|section| &section.keys).any(|key| {
+            name.ends_with(&key.key.to_uppercase())
+                && key.default.as_deref().map(|text| text.trim_matches('"')) == Some(value)
+        });
+        assert_eq!(changed.is_empty(), is_default, "{name}={value}");
+    }
+}
+
+#[test]
 fn the_template_means_the_defaults() {
     let (_folder, source) = source(&template(), &[]);
     assert_eq!(source.load().unwrap(), Settings::default());
