@@ -4,9 +4,9 @@
 #     eval "$(cross/toolchain.sh aarch64-unknown-linux-gnu)" && cargo build --target aarch64-unknown-linux-gnu
 #
 # Targets: aarch64-unknown-linux-gnu, armv7-unknown-linux-gnueabihf.
-# Where rustup can fetch the target, that is all there is to it. Where it cannot (or with CROSS_FROM=debian), Debian's current compiler
-# (rustc-web) with its libraries for ARM is downloaded by a private apt and unpacked, not installed, under
-# target/tools/rust-cross, where the next run finds it: 300 MB to fetch, 1 GB on disk, one to two minutes.
+# Where rustup can fetch the target, that is all there is to it. Where it cannot (or with CROSS_FROM=debian), Debian's
+# current compiler (rustc-web) with its libraries for ARM is downloaded by a private apt and unpacked, not installed,
+# under target/tools/rust-cross, where the next run finds it: 300 MB to fetch, 1 GB on disk, one to two minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -39,7 +39,8 @@ keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 private_apt() {
     # The mirror this machine uses already, or the one named.
     # shellcheck disable=SC2016 # apt is to expand it
-    local mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | sed -n 's,/debian/*$,,p' | head -n 1)}
+    local mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' |
+        sed -n 's,/debian/*$,,p' | head -n 1)}
     [ -n "$mirror" ] || { say 'apt knows no Debian mirror; name one in DEBIAN_MIRROR, as in scheme://host'; exit 1; }
     mkdir -p "$tools"/apt/{etc/preferences.d,etc/apt.conf.d,state/lists/partial,cache/archives/partial}
     : > "$tools/apt/state/status"
