@@ -1,50 +1,52 @@
 #!/usr/bin/env bash
-# Shows that the program is the same whoever builds it: builds the present commit twice, in two folders with names of
-# different length, and compares the hashes.
+# Shows that the packaged program is the same whoever builds it, and wherever: builds the present commit with
+# cross/build.sh in folders with names of different length, and compares the hashes.
 #
-#     packaging/reproducible.sh                    # as packages are built: profile dist
-#     packaging/reproducible.sh --profile release
-#     packaging/reproducible.sh --profile dev --config 'profile.dev.package."*".opt-level=0'     # soon done
+#     packaging/reproducible.sh                                       # twice, for x86-64
+#     packaging/reproducible.sh aarch64-unknown-linux-gnu
+#     packaging/reproducible.sh x86_64-unknown-linux-gnu PROGRAM      # once, against a program that somebody built
 #
-# All arguments go to `cargo build`. The versions of Rust and of the C compiler are part of what is built; they are printed with
-# the result. TMPDIR says where the folders lie (they take 1 to 3 GB), KEEP=1 leaves them there.
+# With a PROGRAM it tells whether that one was made from this commit, as from a package: dpkg-deb -x FILE.deb folder.
+# Every build starts from nothing and takes 20 minutes of processor time or more; zig and cargo-zigbuild are shared with
+# target/tools. TMPDIR says where the folders lie (1 GB each), KEEP=1 leaves them there, for a look with diffoscope.
+# FEATURES and JOBS are those of cross/build.sh; the compilers it chose are part of what is built, it prints them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-arguments=("$@")
-[ $# -gt 0 ] || arguments=(--profile dist)
+fail() {
+    echo "packaging/reproducible.sh: $*" >&2
+    exit 1
+}
+
+triple=${1:-x86_64-unknown-linux-gnu}
+names=(a another-folder-with-a-longer-name)
+programs=()
+if [ $# -gt 1 ]; then
+    [ -f "$2" ] || fail "there is no program $2"
+    programs=("$2")
+    names=("${names[1]}")
+fi
+[ -z "$(git status --porcelain)" ] || fail 'there are changes without a commit; they would not be built'
+
 work=$(mktemp -d)
 [ "${KEEP:-0}" = 1 ] || trap 'rm -rf "$work"' EXIT
-cargo_home=${CARGO_HOME:-$HOME/.cargo}
-hashes=()
-
-for name in a another-folder-with-a-longer-name; do
+mkdir -p target/tools
+for name in "${names[@]}"; do
     folder=$work/$name
-    mkdir "$folder"
-    git archive HEAD | tar -x -C "$folder"
-    # Source places stand in messages of panics and in debug information: the same ones, wherever the sources lie.
-    remap="--remap-path-prefix=$folder=/cooltwin --remap-path-prefix=$cargo_home=/cargo"
+    git clone --quiet --no-hardlinks . "$folder"
+    mkdir "$folder/target"
+    ln -s "$PWD/target/tools" "$folder/target/tools"
     echo "==> building in $folder"
-    (
-        cd "$folder"
-        # ring has parts in C and assembler.
-        env -u CARGO_TARGET_DIR RUSTFLAGS="$remap" CFLAGS="-ffile-prefix-map=$folder=/cooltwin -ffile-prefix-map=$cargo_home=/cargo" \
-            CARGO_INCREMENTAL=0 SOURCE_DATE_EPOCH="$(git -C "$OLDPWD" log -1 --format=%ct)" \
-            cargo build --quiet --locked --bin cooltwin "${arguments[@]}"
-    )
-    program=$(find "$folder/target" -maxdepth 3 -type f -name cooltwin -perm -u+x)
-    if strings "$program" | grep -F "$work" >&2; then
-        echo "packaging/reproducible.sh: the program names the folder it was built in" >&2
-        exit 1
-    fi
-    hashes+=("$(sha256sum <"$program" | cut -d' ' -f1)")
+    "$folder/cross/build.sh" "$triple"
+    programs+=("$folder/target/$triple/dist/cooltwin")
 done
 
-rustc -V
-cc --version | head -n 1
-printf '%s  %s\n' "${hashes[0]}" "first build" "${hashes[1]}" "second build"
-if [ "${hashes[0]}" != "${hashes[1]}" ]; then
-    echo 'packaging/reproducible.sh: the builds differ; KEEP=1 keeps them for a look with diffoscope' >&2
-    exit 1
-fi
-echo "equal: commit $(git rev-parse --short HEAD), cargo build ${arguments[*]}"
+for program in "${programs[@]}"; do
+    # What tells where it was built differs elsewhere, even if the two folders here should agree.
+    if grep --text --only-matching --fixed-strings --max-count 1 -e "$work" -e "$PWD" "$program"; then
+        fail "$program names the folder it was built in"
+    fi
+done
+sha256sum "${programs[@]}"
+cmp "${programs[@]}" || fail 'the programs differ'
+echo "equal: commit $(git rev-parse --short HEAD), $triple"
