@@ -71,7 +71,7 @@ pub(super) fn restart_needed(old: &Settings, new: &Settings) -> Vec<String> {
         match applies {
             // Retained messages stand under these names and would be left behind.
             Applies::AtRestart => {
-                reasons.push(format!("{key} cannot change while running; restart the service"))
+                reasons.push(format!("{key} cannot change while running; restart the service"));
             }
             Applies::AtNextStart => warn!("{key} takes effect at the next start"),
             Applies::AtReload | Applies::Reconnecting => {}
