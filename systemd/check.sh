@@ -6,6 +6,7 @@
 # - cooltwin@.service is what template.sed makes of cooltwin.service
 # - both units and every drop-in in examples/ are free of warnings, each drop-in on both units
 # - with each of them both units keep their exposure by `systemd-analyze security`
+# - the journal takes the catalogue, every entry of it
 #
 # Takes seconds, and root or sudo only if systemd-analyze must be installed. Nothing of this machine's systemd is touched:
 # all is done in a folder that looks like the root of a machine.
@@ -89,6 +90,20 @@ for unit in cooltwin.service cooltwin@roof.service; do
         check_unit $unit "$dropin"
     done
 done
+
+# Compiles the catalogue and reads it back.
+check_catalog() {
+    local found entries taken
+    install -D -m 644 cooltwin.catalog "$root/usr/lib/systemd/catalog/cooltwin.catalog"
+    mkdir -p "$root/var/lib/systemd/catalog"
+    found=$(journalctl --root="$root" --update-catalog 2>&1) || fail "the catalogue cannot be compiled: $found"
+    [ -z "$found" ] || fail "the catalogue is not clean: $found"
+    entries=$(grep -c '^-- ' cooltwin.catalog)
+    taken=$(journalctl --root="$root" --dump-catalog | grep -c -x '^-- [0-9a-f]\{32\}')
+    [ "$entries" = "$taken" ] || fail "the journal took $taken of $entries entries of the catalogue"
+    printf '%-22s %d entries\n' cooltwin.catalog "$taken"
+}
+check_catalog
 
 # A check must be able to fail.
 must_fail() {

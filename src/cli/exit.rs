@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::output::is_closed_pipe;
+use crate::daemon::logging;
 
 /// Something went wrong while running.
 pub const RUNTIME: u8 = 1;
@@ -19,17 +20,24 @@ pub type Outcome = Result<(), Failure>;
 pub struct Failure {
     code: u8,
     error: anyhow::Error,
+    is_told: bool,
 }
 
 impl Failure {
     /// The command line makes no sense, for a reason that only shows after parsing.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { code: USAGE, error: anyhow::Error::msg(message.into()) }
+        Self { code: USAGE, error: anyhow::Error::msg(message.into()), is_told: false }
     }
 
     /// The configuration or the bundle is wrong.
     pub fn configuration(error: impl Into<anyhow::Error>) -> Self {
-        Self { code: CONFIGURATION, error: error.into() }
+        Self { code: CONFIGURATION, error: error.into(), is_told: false }
+    }
+
+    /// The same, and the journal has it already: nothing more is printed.
+    #[must_use]
+    pub fn told(self) -> Self {
+        Self { is_told: true, ..self }
     }
 
     /// The exit code.
@@ -47,7 +55,7 @@ impl Failure {
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { code: RUNTIME, error: error.into() }
+        Self { code: RUNTIME, error: error.into(), is_told: false }
     }
 }
 
@@ -58,7 +66,9 @@ pub(super) fn report(outcome: Outcome) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if is_closed_pipe(&failure.error) => ExitCode::SUCCESS,
         Err(failure) => {
-            complain(&format!("{:#}", failure.error));
+            if !failure.is_told {
+                complain_of_failure(&format!("{:#}", failure.error));
+            }
             ExitCode::from(failure.code)
         }
     }
@@ -74,4 +84,13 @@ pub(super) fn from_clap(error: &clap::Error) -> ExitCode {
 /// One message on standard error.
 pub(super) fn complain(message: &str) {
     eprintln!("cooltwin: {message}");
+}
+
+/// The same for a failure: the journal takes lines for information unless each has the mark of an error.
+fn complain_of_failure(message: &str) {
+    if logging::is_journal() {
+        eprintln!("<3>cooltwin: {}", message.replace('\n', "\n<3>"));
+    } else {
+        complain(message);
+    }
 }

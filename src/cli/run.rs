@@ -8,7 +8,7 @@ use tracing::info;
 
 use super::{Failure, Outcome};
 use crate::daemon::clock::WallClock;
-use crate::daemon::reload::{self, Loaded};
+use crate::daemon::reload::{self, Loaded, Refusal};
 use crate::daemon::settings::Source;
 use crate::daemon::{self, ControlHandle, Controls, DaemonConfig, logging};
 
@@ -46,14 +46,14 @@ impl SourceArgs {
 
 /// Loads everything or fails with every reason at once.
 pub(super) fn load(source: &Source) -> Result<Loaded, Failure> {
-    reload::load(source).map_err(|reasons| {
-        let list = reasons.join("\n  ");
-        let count = reasons.len();
-        let plural = if count == 1 { "" } else { "s" };
-        Failure::configuration(anyhow::anyhow!(
-            "{count} problem{plural} in configuration or bundle:\n  {list}"
-        ))
-    })
+    reload::load(source).map_err(|refusals| failure(&refusals))
+}
+
+fn failure(refusals: &[Refusal]) -> Failure {
+    let list = refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  ");
+    let count = refusals.len();
+    let plural = if count == 1 { "" } else { "s" };
+    Failure::configuration(anyhow::anyhow!("{count} problem{plural} in configuration or bundle:\n  {list}"))
 }
 
 /// Runs the daemon until SIGTERM or SIGINT; SIGHUP reloads.
@@ -62,8 +62,14 @@ pub(super) fn load(source: &Source) -> Result<Loaded, Failure> {
 /// Wrong configuration or bundle, or a failure while running.
 pub fn run(args: &Args) -> Outcome {
     let source = args.source.source();
-    let loaded = load(&source)?;
-    let log_volume = logging::init(&loaded.settings.log)?;
+    let loaded = match reload::load(&source) {
+        Ok(loaded) => loaded,
+        Err(refusals) => {
+            let failure = failure(&refusals);
+            return Err(if daemon::start_refused(&refusals) { failure.told() } else { failure });
+        }
+    };
+    let log_volume = logging::init(&loaded.settings.log, &loaded.settings.instance.name)?;
     // Both tasks on this one thread: neither ever waits while it has the thread, and waking each other across
     // threads would cost more than either's work. Loading at a reload has threads of its own.
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -404,20 +404,24 @@ impl Statistics {
     fn drops(&self, engine: &Engine, outbox: &Outbox, inbox: &Inbox) -> BTreeMap<&'static str, u64> {
         let mut drops: BTreeMap<_, _> =
             engine.counters().rejects.iter().map(|(reason, count)| (reason.name(), count)).collect();
-        let out = outbox.drops();
-        let own = [
-            ("received_while_busy", inbox.dropped()),
-            ("received_unreadable", inbox.undecoded()),
-            ("publish_while_offline", out.offline),
-            ("publish_while_slow", out.slow),
-            ("publish_while_full", out.full),
-            ("publish_oversize", out.oversize),
-            ("command_refused", self.refused_commands),
-            ("log_lines", self.suppressed_log_lines),
-        ];
-        drops.extend(own.into_iter().filter(|(_, count)| *count > 0));
+        let own = [("command_refused", self.refused_commands), ("log_lines", self.suppressed_log_lines)];
+        let lost = lost_messages(outbox, inbox);
+        drops.extend(lost.into_iter().chain(own).filter(|(_, count)| *count > 0));
         drops
     }
+}
+
+/// Messages that were not handed on, with the reason.
+pub(super) fn lost_messages(outbox: &Outbox, inbox: &Inbox) -> [(&'static str, u64); 6] {
+    let out = outbox.drops();
+    [
+        ("received_while_busy", inbox.dropped()),
+        ("received_unreadable", inbox.undecoded()),
+        ("publish_while_offline", out.offline),
+        ("publish_while_slow", out.slow),
+        ("publish_while_full", out.full),
+        ("publish_oversize", out.oversize),
+    ]
 }
 
 /// Resident memory, in bytes.

@@ -20,6 +20,8 @@ use crate::engine::snapshot::{MAX_SNAPSHOT_BYTES, Snapshot, Stamp};
 
 /// Names the run of the machine; hidden from services with `ProcSubset=pid`.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+/// The same, handed over by such a service.
+const BOOT_ID_VARIABLE: &str = "COOLTWIN_BOOT_ID";
 
 /// What became of the saved state at the start.
 #[derive(Debug, PartialEq, Eq)]
@@ -138,7 +140,10 @@ impl Keeper {
         let file = self.file.clone()?;
         let (bytes, left_out) = engine.snapshot(&here(now), MAX_SNAPSHOT_BYTES)?;
         if left_out > 0 {
-            tracing::warn!(left_out, "{left_out} units are too many for the saved state and will start cold");
+            tracing::warn!(
+                count = left_out,
+                "{left_out} units are too many for the saved state and will start cold"
+            );
         }
         Some((file, bytes))
     }
@@ -151,8 +156,14 @@ fn state_directory() -> Option<PathBuf> {
 }
 
 fn here(now: Now) -> Stamp {
-    let boot = fs::read_to_string(BOOT_ID).unwrap_or_default();
-    Stamp { saved: now, boot: boot.trim().to_owned(), is_synced: clock::is_synced() == Some(true) }
+    let told = std::env::var(BOOT_ID_VARIABLE).ok().filter(|id| !id.is_empty());
+    let boot = told.or_else(|| fs::read_to_string(BOOT_ID).ok()).unwrap_or_default();
+    Stamp { saved: now, boot: plain_id(&boot), is_synced: clock::is_synced() == Some(true) }
+}
+
+/// The kernel writes the id with hyphens, systemd without.
+fn plain_id(id: &str) -> String {
+    id.trim().replace('-', "")
 }
 
 /// How long ago something was saved: by the clock that never jumps while the machine has not been started anew, by
@@ -228,6 +239,13 @@ mod tests {
         assert_eq!(seconds(stamp(5_000, 10, "a", false), stamp(5_090, 40, "b", true)), None);
         assert_eq!(seconds(stamp(5_000, 10, "a", true), stamp(4_999, 40, "b", true)), None);
         assert_eq!(seconds(stamp(5_000, 50, "a", false), stamp(5_090, 40, "a", false)), None);
+    }
+
+    #[test]
+    fn the_machine_is_the_same_however_its_id_is_written() {
+        let systemd = "0fc86e0d3b1d4e0a9b7c1f2e3d4c5b6a";
+        assert_eq!(plain_id("0fc86e0d-3b1d-4e0a-9b7c-1f2e3d4c5b6a\n"), systemd);
+        assert_eq!(plain_id(systemd), systemd);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The log: structured fields in the journal under systemd, readable text on a terminal.
 
+mod events;
 mod plain;
 mod volume;
 
@@ -11,45 +12,35 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use systemd_journal_logger::{JournalLog, connected_to_journal};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Level, Subscriber};
 use tracing_subscriber::layer::{Context as LayerContext, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt as text};
 
+pub use events::{Event, FIELDS};
 pub use volume::{LogVolume, Suppressed};
 
 use super::settings::LogSettings;
 use crate::domain::Monotonic;
 use plain::Plain;
 
-/// Journal message ids, by which monitoring finds an event whatever its wording.
-pub mod message_id {
-    /// The daemon is ready.
-    pub const STARTED: &str = "3b5f4ad5bb0b4f64b7a35e4f1d0a7c11";
-    /// The broker accepted the connection.
-    pub const CONNECTED: &str = "8f0e0e2c7be34b0f9a1ce2fb2f6c1d42";
-    /// The connection to the broker failed or ended.
-    pub const DISCONNECTED: &str = "c1f7c3f2c4b94d0a8c7c5b0f3a9be6d3";
-    /// A reload succeeded.
-    pub const RELOADED: &str = "5d4c0c2a6d3e4a2bb8a4b4f4c26c5ee4";
-    /// A reload was refused.
-    pub const RELOAD_FAILED: &str = "e7a9de0c0a4c4f13a7ff0b8c1d0b6f85";
-    /// An alarm was raised.
-    pub const ALARM_RAISED: &str = "2d9c7a5e8f3b4c61a0e4d7b9c6f1e803";
-    /// An alarm is over.
-    pub const ALARM_CLEARED: &str = "9b1e6f04c7d24a58b3f0a2c5d8e7419a";
+/// Whether what is written to standard error ends up in the journal.
+#[must_use]
+pub fn is_journal() -> bool {
+    connected_to_journal()
 }
 
-/// Starts logging for the whole process, and gives the count of what is left out of it.
+/// Starts logging for the whole process, and gives the count of what is left out of it. The lines of instances that
+/// share a machine are told apart by `instance`; it may be empty while that is not known.
 ///
 /// # Errors
 /// When the level is no filter, the journal cannot be reached, or logging was started before.
-pub fn init(settings: &LogSettings) -> anyhow::Result<LogVolume> {
+pub fn init(settings: &LogSettings, instance: &str) -> anyhow::Result<LogVolume> {
     let filter = EnvFilter::try_new(&settings.level).context("log.level")?;
     let is_journal = match settings.format.as_str() {
         "journal" => true,
         "text" => false,
-        _ => connected_to_journal(),
+        _ => is_journal(),
     };
     let volume = LogVolume::default();
     let registry = tracing_subscriber::registry().with(filter).with(volume.clone());
@@ -57,7 +48,11 @@ pub fn init(settings: &LogSettings) -> anyhow::Result<LogVolume> {
     if is_journal {
         let journal =
             JournalLog::empty().context("the journal cannot be reached; set log.format = \"text\"")?;
-        let layer = JournalLayer { journal: journal.with_syslog_identifier("cooltwin".to_owned()) };
+        let mut journal = journal.with_syslog_identifier("cooltwin".to_owned());
+        if !instance.is_empty() {
+            journal = journal.add_extra_field("INSTANCE", instance);
+        }
+        let layer = JournalLayer { journal };
         registry.with(layer).try_init().map_err(already)?;
     } else {
         // The messages say in words what the fields say to machines.
@@ -80,16 +75,23 @@ struct JournalLayer {
 }
 
 impl<S: Subscriber> Layer<S> for JournalLayer {
-    fn on_event(&self, event: &Event<'_>, _context: LayerContext<'_, S>) {
+    fn on_event(&self, event: &tracing::Event<'_>, _context: LayerContext<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let pairs: Vec<(&str, &str)> =
-            fields.others.iter().map(|(key, value)| (*key, value.as_str())).collect();
         let metadata = event.metadata();
+        let is_ours = metadata.target().starts_with(env!("CARGO_CRATE_NAME"));
+        let pairs: Vec<(&str, &str)> = fields
+            .others
+            .iter()
+            .map(|(key, value)| (*key, value.as_str()))
+            .chain(fields.message_id())
+            .collect();
+        // Only what is documented: names, once used in a filter, cannot be changed.
+        debug_assert!(!is_ours || pairs.iter().all(|(key, _)| is_documented(key)), "{pairs:?}");
         // Not infallible only because the journal may be away; there is no better place to say so.
         let _ = self.journal.journal_send(
             &log::Record::builder()
-                .level(journal_level(*metadata.level()))
+                .level(journal_level(*metadata.level(), fields.event.is_some()))
                 .target(metadata.target())
                 .module_path(metadata.module_path())
                 .file(metadata.file())
@@ -101,24 +103,35 @@ impl<S: Subscriber> Layer<S> for JournalLayer {
     }
 }
 
-/// The journal backend maps `Info` to priority 5 (notice), `Debug` to 6 (info) and `Trace` to 7 (debug).
-/// One step aside, so that an info is an info.
-fn journal_level(level: Level) -> log::Level {
+/// The journal backend maps `Info` to priority 5 (notice), `Debug` to 6 (info) and `Trace` to 7 (debug). One step
+/// aside, so that an info is an info; and a notice, if it is an event that somebody may look for.
+fn journal_level(level: Level, is_event: bool) -> log::Level {
     match level {
         Level::ERROR => log::Level::Error,
         Level::WARN => log::Level::Warn,
+        Level::INFO if is_event => log::Level::Info,
         Level::INFO => log::Level::Debug,
         Level::DEBUG | Level::TRACE => log::Level::Trace,
     }
 }
 
+fn is_documented(key: &str) -> bool {
+    FIELDS.iter().any(|(name, _)| name.eq_ignore_ascii_case(key))
+}
+
 #[derive(Default)]
 struct Fields {
     message: String,
+    /// The message id, where the line is an event of the catalogue.
+    event: Option<&'static str>,
     others: Vec<(&'static str, String)>,
 }
 
 impl Fields {
+    fn message_id(&self) -> Option<(&'static str, &'static str)> {
+        self.event.map(|id| ("message_id", id))
+    }
+
     fn take(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         if field.name() == "message" {
             // Writing to a String cannot fail.
@@ -126,6 +139,9 @@ impl Fields {
         } else {
             let mut text = String::new();
             let _ = Plain::new(&mut text).write_fmt(value);
+            if field.name() == "event" {
+                self.event = events::message_id_of(&text);
+            }
             self.others.push((field.name(), text));
         }
     }
@@ -180,7 +196,10 @@ mod tests {
     #[test]
     fn journal_priorities_are_those_of_syslog() {
         // The backend: Error 3, Warn 4, Info 5, Debug 6, Trace 7.
-        assert_eq!(journal_level(Level::INFO), log::Level::Debug);
-        assert_eq!(journal_level(Level::DEBUG), log::Level::Trace);
+        assert_eq!(journal_level(Level::ERROR, true), log::Level::Error);
+        assert_eq!(journal_level(Level::WARN, true), log::Level::Warn);
+        assert_eq!(journal_level(Level::INFO, true), log::Level::Info);
+        assert_eq!(journal_level(Level::INFO, false), log::Level::Debug);
+        assert_eq!(journal_level(Level::DEBUG, true), log::Level::Trace);
     }
 }

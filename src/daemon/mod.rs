@@ -25,10 +25,12 @@ pub mod settings;
 mod systemd;
 mod worker;
 
-use logging::LogVolume;
+use logging::{Event, LogVolume};
 pub use mqtt::{Reply, ask};
-use settings::{Settings, Source};
+use reload::Refusal;
+use settings::{LogSettings, Settings, Source};
 use tokio::sync::watch;
+use tracing::error;
 
 use crate::bundle::Bundle;
 use systemd::Notifier;
@@ -85,6 +87,24 @@ impl Controls {
         let (reload, reload_receiver) = watch::channel(0);
         (ControlHandle { stop, reload }, Self { stop: stop_receiver, reload: reload_receiver })
     }
+}
+
+/// Tells systemd and the journal why the daemon does not start; whether there is a journal to tell. The settings of
+/// the log may be among what is wrong, so they do not count.
+#[must_use]
+pub fn start_refused(refusals: &[Refusal]) -> bool {
+    let rest = refusals.len().saturating_sub(1);
+    let more = if rest > 0 { format!(" (and {rest} more)") } else { String::new() };
+    let first = refusals.first().map(ToString::to_string).unwrap_or_default();
+    Notifier::new(true).status(&format!("start refused: {first}{more}"));
+    if !logging::is_journal() || logging::init(&LogSettings::default(), "").is_err() {
+        return false;
+    }
+    for refusal in refusals {
+        let (event, reason) = (refusal.event(Event::StartRefused), refusal.part.name());
+        error!(event = %event, reason, "start refused: {refusal}");
+    }
+    true
 }
 
 /// Runs the daemon until it is told to stop. A broker that is away fails neither the start nor the run.

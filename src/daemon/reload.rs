@@ -1,9 +1,11 @@
 //! Loading configuration and bundle, at the start and at a reload: everything, or nothing.
 
+use std::fmt;
 use std::path::Path;
 
 use tracing::warn;
 
+use super::logging::Event;
 use super::mqtt::{self, LinkSettings};
 use super::settings::{Applies, Checked, Settings, Source};
 use crate::bundle::{Bundle, BundleErrors, LoadOptions, PublicKey, SignedBy, signature};
@@ -22,23 +24,77 @@ pub struct Loaded {
     pub signed_by: Option<SignedBy>,
 }
 
+/// What of a start or reload is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The settings, or a file they name.
+    Configuration,
+    /// The model bundle.
+    Bundle,
+}
+
+impl Part {
+    /// The name in the log, which stays the same over versions.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Configuration => "configuration",
+            Self::Bundle => "bundle",
+        }
+    }
+}
+
+/// One reason why a start or reload is refused, a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Of what.
+    pub part: Part,
+    /// What is wrong, where, and what to do.
+    pub text: String,
+}
+
+impl Refusal {
+    /// Because of the configuration.
+    pub(super) fn configuration(text: impl Into<String>) -> Self {
+        Self { part: Part::Configuration, text: text.into() }
+    }
+
+    fn bundle(text: impl Into<String>) -> Self {
+        Self { part: Part::Bundle, text: text.into() }
+    }
+
+    /// The event it is in the log, which for the configuration depends on what was refused.
+    pub(super) fn event(&self, of_configuration: Event) -> Event {
+        match self.part {
+            Part::Configuration => of_configuration,
+            Part::Bundle => Event::BundleRefused,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 /// Loads and checks everything that a start needs, without starting. Reads files and replays the bundle's
 /// golden vectors, so call it off the worker.
 ///
 /// # Errors
 /// Every reason at once, one sentence each.
-pub fn load(source: &Source) -> Result<Loaded, Vec<String>> {
-    let settings = source.load().map_err(|errors| sentences(&errors.0))?;
-    let mut checked = settings.check().map_err(|errors| sentences(&errors.0))?;
+pub fn load(source: &Source) -> Result<Loaded, Vec<Refusal>> {
+    let settings = source.load().map_err(|errors| refused(&errors.0))?;
+    let mut checked = settings.check().map_err(|errors| refused(&errors.0))?;
     checked.warnings.extend(source.warnings(&settings));
     let mut errors = Vec::new();
     if let Err(error) = mqtt::check(&LinkSettings::new(&settings, &checked)) {
-        errors.push(format!("{error:#}"));
+        errors.push(Refusal::configuration(format!("{error:#}")));
     }
     let bundle = match load_bundle(&checked.bundle_path, checked.bundle_key.as_ref()) {
         Ok(bundle) => Some(bundle),
         Err(reasons) => {
-            errors.extend(reasons);
+            errors.extend(reasons.into_iter().map(Refusal::bundle));
             None
         }
     };
@@ -65,13 +121,14 @@ fn load_bundle(path: &Path, key: Option<&PublicKey>) -> Result<(Bundle, Option<S
 }
 
 /// Why running settings cannot be replaced by new ones without a restart.
-pub(super) fn restart_needed(old: &Settings, new: &Settings) -> Vec<String> {
+pub(super) fn restart_needed(old: &Settings, new: &Settings) -> Vec<Refusal> {
     let mut reasons = Vec::new();
     for (key, applies) in old.changed(new) {
         match applies {
             // Retained messages stand under these names and would be left behind.
             Applies::AtRestart => {
-                reasons.push(format!("{key} cannot change while running; restart the service"));
+                let text = format!("{key} cannot change while running; restart the service");
+                reasons.push(Refusal::configuration(text));
             }
             Applies::AtNextStart => warn!("{key} takes effect at the next start"),
             Applies::AtReload | Applies::Reconnecting => {}
@@ -80,8 +137,13 @@ pub(super) fn restart_needed(old: &Settings, new: &Settings) -> Vec<String> {
     reasons
 }
 
-fn sentences<T: ToString>(problems: &[T]) -> Vec<String> {
-    problems.iter().map(ToString::to_string).collect()
+fn refused<T: ToString>(problems: &[T]) -> Vec<Refusal> {
+    problems.iter().map(|problem| Refusal::configuration(problem.to_string())).collect()
+}
+
+/// The reasons as text.
+pub(super) fn sentences(refusals: &[Refusal]) -> Vec<String> {
+    refusals.iter().map(ToString::to_string).collect()
 }
 
 #[cfg(test)]

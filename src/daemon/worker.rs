@@ -3,6 +3,7 @@
 mod alarms;
 mod lifecycle;
 mod link;
+mod losses;
 mod warm;
 
 use std::time::Duration;
@@ -10,16 +11,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::clock::{self, WallClock};
 use super::command::{self, CommandKind};
 use super::health::{BrokerHealth, Statistics};
 use super::keeper::{Keeper, Kept};
-use super::logging::{LogLimit, LogVolume, Suppressed, message_id};
+use super::logging::{Event, LogLimit, LogVolume};
 use super::mqtt::{self, Batch, Link, LinkSettings, Received};
 use super::outbox::{Outbox, Sort};
-use super::reload::Loaded;
+use super::reload::{Loaded, Refusal};
 use super::settings::{DaemonTopics, Settings, Source};
 use super::systemd::Notifier;
 use super::{Controls, DaemonConfig};
@@ -46,10 +47,10 @@ pub(super) struct Worker {
     notifier: Notifier,
     statistics: Statistics,
     limit: LogLimit,
-    rejects_logged: u64,
+    told: losses::Told,
     log_volume: LogVolume,
     /// A reload that is being loaded, and where its result is answered.
-    reload: Option<JoinHandle<Result<Box<Loaded>, Vec<String>>>>,
+    reload: Option<JoinHandle<Result<Box<Loaded>, Vec<Refusal>>>>,
     reload_replies: Vec<String>,
     /// A reload waits until then for its subscriptions before it is said to be over.
     ready_by: Option<Instant>,
@@ -68,7 +69,7 @@ enum Wake {
     Stop,
     LinkBroken,
     Reload,
-    Loaded(Result<Box<Loaded>, Vec<String>>),
+    Loaded(Result<Box<Loaded>, Vec<Refusal>>),
     Health,
     Kept(Kept),
     Turn,
@@ -94,7 +95,7 @@ impl Worker {
             notifier,
             statistics: Statistics::new(clock::monotonic(), broker),
             limit: LogLimit::default(),
-            rejects_logged: 0,
+            told: losses::Told::default(),
             log_volume: config.log_volume,
             reload: None,
             reload_replies: Vec::new(),
@@ -140,9 +141,10 @@ impl Worker {
     }
 
     fn announce(&mut self) {
+        self.log_bundle();
         let identity = &self.engine.bundle().identity;
         info!(
-            message_id = message_id::STARTED,
+            event = %Event::Ready,
             bundle = %identity.id,
             bundle_version = %identity.version,
             bundle_sha256 = %identity.sha256,
@@ -201,7 +203,6 @@ impl Worker {
                 let took = handed_over.since(message.arrived);
                 self.statistics.latencies.record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
             }
-            self.log_rejects(now);
         }
         self.batch = batch;
     }
@@ -226,55 +227,28 @@ impl Worker {
             token: message.token,
             arrived: message.arrived,
         };
-        self.handle(self.wall.both(), input);
+        let now = self.wall.both();
+        self.handle(now, input);
+        self.log_rejects(&message.topic, now.monotonic);
     }
 
     fn handle(&mut self, now: Now, input: Input<'_>) {
         self.engine.handle(now, input, &mut self.effects);
         self.outbox.accept(&mut self.effects);
-        for effect in self.effects.drain(..) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
             match effect {
-                Effect::UnitAppeared(unit) if self.limit.allows("unit_appeared", now.monotonic) => {
-                    info!(unit = %unit, "unit {unit} appeared; further ones this minute are logged at debug level");
+                unit @ (Effect::UnitAppeared(_) | Effect::UnitEvicted(_)) => {
+                    self.log_unit(&unit, now.monotonic);
                 }
-                Effect::UnitAppeared(unit) => debug!(unit = %unit, "unit {unit} appeared"),
-                Effect::UnitEvicted(unit) if self.limit.allows("unit_evicted", now.monotonic) => {
-                    info!(unit = %unit, "unit {unit} was silent for engine.unit_ttl and is forgotten");
-                }
-                Effect::UnitEvicted(unit) => debug!(unit = %unit, "unit {unit} is forgotten"),
                 alarm @ (Effect::AlarmRaised(..) | Effect::AlarmCleared(..)) => {
-                    alarms::log(&mut self.limit, now.monotonic, &alarm);
+                    self.log_alarm(&alarm, now.monotonic);
                 }
                 // The outbox has taken the others.
                 Effect::Publish(_) | Effect::Acknowledge(_) => {}
             }
         }
-    }
-
-    /// One line a minute for each reason why readings are not used.
-    fn log_rejects(&mut self, now: Now) {
-        let rejects = &self.engine.counters().rejects;
-        let total = rejects.total();
-        if total == self.rejects_logged {
-            return;
-        }
-        self.rejects_logged = total;
-        for (reason, count) in rejects.iter() {
-            if self.limit.allows(reason.name(), now.monotonic) {
-                warn!(
-                    reason = reason.name(),
-                    count, "readings or their times not used because of {reason}: {count} so far"
-                );
-            }
-        }
-    }
-
-    /// Says how many lines the log has left out since this was last said.
-    fn log_suppressed(&mut self) {
-        if let Some(Suppressed { lines, place }) = self.log_volume.take_suppressed() {
-            self.statistics.suppressed_log_lines += lines;
-            warn!(lines, "{lines} lines were left out of the log, the most of them at {place}");
-        }
+        self.effects = effects;
     }
 
     fn command(&mut self, name: &str, message: &Received) {
@@ -294,7 +268,8 @@ impl Worker {
             Err(reason) => {
                 self.statistics.refused_commands += 1;
                 if self.limit.allows("command_refused", self.wall.both().monotonic) {
-                    warn!("a command on {} was refused: {reason}", message.topic);
+                    let topic = &message.topic;
+                    warn!(event = %Event::CommandRefused, topic, "a command on {topic} was refused: {reason}");
                 }
             }
         }
@@ -303,6 +278,7 @@ impl Worker {
     /// Publishes the health document and renews the status line.
     fn heartbeat(&mut self) {
         self.log_suppressed();
+        self.log_drops(self.wall.both().monotonic);
         if self.statistics.broker.is_connected() {
             let document = self.health_document();
             self.outbox.publish(self.topics.health.clone(), document, Sort::Fleeting, false);
@@ -319,7 +295,7 @@ impl Worker {
     /// Says what is allowed but unwise in the settings: now in the log, and from now on in status and health.
     fn warn(&mut self, warnings: Vec<String>) {
         for warning in &warnings {
-            warn!("{warning}");
+            warn!(event = %Event::SettingUnwise, "{warning}");
         }
         self.statistics.warnings = warnings;
     }
@@ -339,10 +315,12 @@ fn every(period: Duration) -> Interval {
 
 /// The result of a running reload; never, when there is none.
 async fn finished(
-    reload: &mut Option<JoinHandle<Result<Box<Loaded>, Vec<String>>>>,
-) -> Result<Box<Loaded>, Vec<String>> {
+    reload: &mut Option<JoinHandle<Result<Box<Loaded>, Vec<Refusal>>>>,
+) -> Result<Box<Loaded>, Vec<Refusal>> {
     let Some(task) = reload else { return std::future::pending().await };
-    let result = task.await.unwrap_or_else(|error| Err(vec![format!("loading failed: {error}")]));
+    let result = task
+        .await
+        .unwrap_or_else(|error| Err(vec![Refusal::configuration(format!("loading failed: {error}"))]));
     *reload = None;
     result
 }

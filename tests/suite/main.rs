@@ -14,6 +14,8 @@ mod bundles;
 mod clocks;
 #[cfg(feature = "daemon")]
 mod command_line;
+#[cfg(feature = "daemon")]
+mod journal;
 mod reload;
 mod scenarios;
 mod streaming;

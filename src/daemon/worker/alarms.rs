@@ -1,10 +1,10 @@
 //! The worker's own alarms, and what the log says of all of them.
 
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::Worker;
-use crate::daemon::logging::{LogLimit, message_id};
-use crate::domain::{Alarm, AlarmId, Effect, Monotonic, UnitId};
+use crate::daemon::logging::Event;
+use crate::domain::{Alarm, AlarmId, Effect, Monotonic, Severity, UnitId};
 use crate::engine::Input;
 
 impl Worker {
@@ -19,40 +19,61 @@ impl Worker {
     }
 }
 
-/// Writes a raised or cleared alarm to the log: one line a minute for each alarm, the rest at debug level.
-pub(super) fn log(limit: &mut LogLimit, now: Monotonic, effect: &Effect) {
-    match effect {
-        Effect::AlarmRaised(unit, alarm) => {
-            let (id, unit) = (alarm.id.name(), name(unit.as_ref()));
-            if limit.allows(id, now) {
-                let (text, remedy) = (&alarm.text, &alarm.remedy);
-                warn!(
-                    message_id = message_id::ALARM_RAISED,
-                    alarm = id,
-                    unit,
-                    "alarm {id}: {text}; {remedy}"
-                );
-            } else {
-                debug!(alarm = id, unit, "alarm {id}: {}", alarm.text);
+impl Worker {
+    /// Writes a raised or cleared alarm to the log: one line a minute for each alarm, the rest at debug level.
+    pub(super) fn log_alarm(&mut self, effect: &Effect, now: Monotonic) {
+        match effect {
+            Effect::AlarmRaised(unit, alarm) => self.log_raised(unit.as_ref(), alarm, now),
+            Effect::AlarmCleared(unit, id) => self.log_cleared(unit.as_ref(), *id, now),
+            _ => {}
+        }
+    }
+
+    fn log_raised(&mut self, unit: Option<&UnitId>, alarm: &Alarm, now: Monotonic) {
+        let Alarm { id, severity, text, remedy } = alarm;
+        let (event, unit_id) = (event(*id), unit.map(UnitId::as_str));
+        let topic = self.alarm_topic(unit, *id);
+        if !self.limit.allows(id.name(), now) {
+            debug!(event = %event, alarm = %id, severity = %severity, unit_id, topic, "alarm {id}: {text}");
+            return;
+        }
+        // The level must stand in the code.
+        match severity {
+            Severity::Warning => {
+                warn!(event = %event, alarm = %id, severity = %severity, unit_id, topic, "alarm {id}: {text}; {remedy}");
+            }
+            Severity::Critical => {
+                error!(event = %event, alarm = %id, severity = %severity, unit_id, topic, "alarm {id}: {text}; {remedy}");
             }
         }
-        Effect::AlarmCleared(unit, id) => {
-            let (id, unit) = (id.name(), name(unit.as_ref()));
-            if limit.allows("alarm_cleared", now) {
-                info!(
-                    message_id = message_id::ALARM_CLEARED,
-                    alarm = id,
-                    unit,
-                    "alarm {id} of {unit} is over"
-                );
-            } else {
-                debug!(alarm = id, unit, "alarm {id} of {unit} is over");
-            }
+    }
+
+    fn log_cleared(&mut self, unit: Option<&UnitId>, id: AlarmId, now: Monotonic) {
+        let (event, unit_id) = (Event::AlarmCleared, unit.map(UnitId::as_str));
+        let topic = self.alarm_topic(unit, id);
+        let whose = unit_id.unwrap_or("the daemon");
+        if self.limit.allows("alarm_cleared", now) {
+            info!(event = %event, alarm = %id, unit_id, topic, "alarm {id} of {whose} is over");
+        } else {
+            debug!(event = %event, alarm = %id, unit_id, topic, "alarm {id} of {whose} is over");
         }
-        _ => {}
+    }
+
+    fn alarm_topic(&self, unit: Option<&UnitId>, id: AlarmId) -> String {
+        let settings = self.engine.settings();
+        unit.map_or_else(|| settings.daemon_alarm_topic(id), |unit| settings.unit_alarm_topic(unit, id))
     }
 }
 
-fn name(unit: Option<&UnitId>) -> &str {
-    unit.map_or("the daemon", UnitId::as_str)
+/// By what a raised alarm is explained.
+fn event(id: AlarmId) -> Event {
+    match id {
+        AlarmId::SourceSilent | AlarmId::FramesSilent | AlarmId::ReadingsSilent | AlarmId::UnitSilent => {
+            Event::Silence
+        }
+        AlarmId::BrokerNotDelivering => Event::BrokerNotDelivering,
+        AlarmId::ClockNotSet => Event::ClockNotSet,
+        AlarmId::ReloadFailed => Event::ReloadRefused,
+        AlarmId::StateNotSaved => Event::StateNotSaved,
+    }
 }

@@ -8,10 +8,10 @@ use tracing::{error, info, warn};
 
 use super::{Worker, clock, every};
 use crate::daemon::keeper::Keeper;
-use crate::daemon::logging::message_id;
+use crate::daemon::logging::Event;
 use crate::daemon::mqtt::{LinkSettings, OFFLINE};
 use crate::daemon::outbox::Sort;
-use crate::daemon::reload::{self, Loaded};
+use crate::daemon::reload::{self, Loaded, Refusal};
 use crate::domain::{Alarm, AlarmId, Severity};
 use crate::engine::{Engine, Input};
 
@@ -41,12 +41,12 @@ impl Worker {
         let source = self.source.clone();
         self.reload = Some(tokio::task::spawn_blocking(move || match source {
             Some(source) => reload::load(&source).map(Box::new),
-            None => Err(vec!["this daemon was started without a configuration file".to_owned()]),
+            None => Err(vec![Refusal::configuration("this daemon was started without a configuration file")]),
         }));
     }
 
     /// Swaps in what was loaded, or keeps everything as it is.
-    pub(super) async fn end_reload(&mut self, result: Result<Box<Loaded>, Vec<String>>) {
+    pub(super) async fn end_reload(&mut self, result: Result<Box<Loaded>, Vec<Refusal>>) {
         let result = result.and_then(|loaded| {
             let reasons = reload::restart_needed(&self.settings, &loaded.settings);
             if reasons.is_empty() { Ok(loaded) } else { Err(reasons) }
@@ -59,17 +59,19 @@ impl Worker {
                 self.clear(AlarmId::ReloadFailed);
                 let identity = &self.engine.bundle().identity;
                 info!(
-                    message_id = message_id::RELOADED,
+                    event = %Event::Reloaded,
                     bundle = %identity.id,
                     bundle_version = %identity.version,
                     "reloaded configuration and bundle"
                 );
                 serde_json::json!({ "ok": true, "bundle": identity })
             }
-            Err(reasons) => {
-                for reason in &reasons {
-                    error!(message_id = message_id::RELOAD_FAILED, "reload refused: {reason}");
+            Err(refusals) => {
+                for refusal in &refusals {
+                    let (event, reason) = (refusal.event(Event::ReloadRefused), refusal.part.name());
+                    error!(event = %event, reason, "reload refused: {refusal}");
                 }
+                let reasons = reload::sentences(&refusals);
                 let text = reasons.join("; ");
                 self.statistics.error(self.wall.both(), "reload_refused", &format!("reload refused: {text}"));
                 self.raise(&reload_failed(&text));
@@ -111,6 +113,9 @@ impl Worker {
         self.settings = loaded.settings;
         let engine = Engine::new(loaded.bundle, loaded.checked.engine, clock::monotonic_nanos);
         let old = std::mem::replace(&mut self.engine, engine);
+        if old.bundle().identity != self.engine.bundle().identity {
+            self.log_bundle();
+        }
         self.engine.adopt(old);
         // Not compared: what one restart had to unsubscribe.
         let unsubscribe = self.link.settings().unsubscribe.clone();
@@ -123,6 +128,22 @@ impl Worker {
         self.statistics.broker.replaced(loaded.checked.broker.to_string());
         self.replace_link(link_settings).await;
         true
+    }
+
+    /// Says which models are in use from now on.
+    pub(super) fn log_bundle(&self) {
+        let bundle = self.engine.bundle();
+        let identity = &bundle.identity;
+        info!(
+            event = %Event::BundleLoaded,
+            bundle = %identity.id,
+            bundle_version = %identity.version,
+            bundle_sha256 = %identity.sha256,
+            "bundle {} {} is in use; golden frames reproduced: {}",
+            identity.id,
+            identity.version,
+            bundle.golden_frames,
+        );
     }
 
     async fn replace_link(&mut self, settings: LinkSettings) {
@@ -146,9 +167,9 @@ impl Worker {
             warn!("the broker did not take leave in time");
         }
         if unconfirmed > 0 {
-            warn!(unconfirmed, "stopped; the broker has not confirmed {unconfirmed} messages");
+            warn!(event = %Event::Stopped, count = unconfirmed, "stopped; the broker has not confirmed {unconfirmed} messages");
         } else {
-            info!("stopped");
+            info!(event = %Event::Stopped, "stopped");
         }
     }
 

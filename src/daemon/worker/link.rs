@@ -3,7 +3,7 @@
 use tracing::{debug, error, info, warn};
 
 use super::Worker;
-use crate::daemon::logging::message_id;
+use crate::daemon::logging::Event;
 use crate::daemon::mqtt::{LinkEvent, TAKEN_OVER};
 use crate::domain::{Alarm, AlarmId, Severity};
 use crate::engine::Input;
@@ -55,13 +55,13 @@ impl Worker {
             LinkEvent::ProbeRefused => {
                 self.clear(AlarmId::BrokerNotDelivering);
                 let text = probe_refused(&self.topics.probe);
-                warn!("{text}");
+                warn!(event = %Event::ProbeRefused, topic = self.topics.probe, "{text}");
                 self.statistics.error(self.wall.both(), "probe_refused", &text);
             }
             LinkEvent::SubscriptionRefused { filter } => {
                 let text = format!("the broker refuses the subscription to {filter}; check its access list");
                 if self.limit.allows("subscription_refused", self.wall.both().monotonic) {
-                    error!(filter, "{text}");
+                    error!(event = %Event::SubscriptionRefused, topic = filter, "{text}");
                 }
                 self.statistics.error(self.wall.both(), "subscription_refused", &text);
                 self.update_status();
@@ -77,10 +77,11 @@ impl Worker {
         let session = if session_present { "session kept" } else { "new session" };
         if self.statistics.broker.contested().is_some() {
             // Taken over again and again: said once, and once when it is over.
-            debug!(session_present, "connected to {url}, {session}");
+            debug!("connected to {url}, {session}");
         } else {
             self.logged_cause = None;
-            info!(message_id = message_id::CONNECTED, session_present, "connected to {url}, {session}");
+            let known = if session_present { "kept" } else { "new" };
+            info!(event = %Event::BrokerConnected, session = known, "connected to {url}, {session}");
         }
         self.heartbeat();
     }
@@ -94,14 +95,15 @@ impl Worker {
         // Once for each change, not for each attempt; and a link that comes and goes once a minute.
         if self.logged_cause != Some(cause) && self.limit.allows(cause, now.monotonic) {
             self.logged_cause = Some(cause);
-            let message_id = message_id::DISCONNECTED;
             if cause == TAKEN_OVER {
-                error!(message_id, cause, "no connection to {url}: {error}; trying again in {retry_in:.1?}");
+                let event = Event::TakenOver;
+                error!(event = %event, reason = cause, "no connection to {url}: {error}; trying again in {retry_in:.1?}");
             } else {
-                warn!(message_id, cause, "no connection to {url}: {error}; trying again in {retry_in:.1?}");
+                let event = Event::BrokerLost;
+                warn!(event = %event, reason = cause, "no connection to {url}: {error}; trying again in {retry_in:.1?}");
             }
         } else {
-            debug!(cause, "no connection to {url}: {error}; trying again in {retry_in:.1?}");
+            debug!(reason = cause, "no connection to {url}: {error}; trying again in {retry_in:.1?}");
         }
         self.update_status();
     }

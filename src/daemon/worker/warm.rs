@@ -5,6 +5,7 @@ use tracing::{info, warn};
 
 use super::Worker;
 use crate::daemon::keeper::{Kept, Start};
+use crate::daemon::logging::Event;
 use crate::domain::{Alarm, AlarmId, Severity};
 use crate::engine::Input;
 
@@ -18,8 +19,10 @@ impl Worker {
         match start {
             Start::Off => {}
             Start::Nothing => info!("cold start: there is no saved state {file} yet"),
-            Start::Warm(units) => info!(units, "warm start: {units} units go on from {file}"),
-            Start::Cold(reason) => warn!("cold start: the saved state {file} is not used: {reason}"),
+            Start::Warm(units) => info!(count = units, "warm start: {units} units go on from {file}"),
+            Start::Cold(reason) => {
+                warn!(event = %Event::StateNotUsed, "cold start: the saved state {file} is not used: {reason}");
+            }
         }
         // What turned stale meanwhile is said at once.
         self.handle(now, Input::Tick);

@@ -88,9 +88,24 @@ impl Config {
         environment: &[(&str, &str)],
         arguments: &[&str],
     ) -> Daemon {
+        let mut daemon = self.prepare(prefix, environment, arguments);
+        daemon.spawn();
+        daemon.wait_ready(1);
+        daemon
+    }
+
+    /// Starts the daemon inside a command and waits for its end.
+    pub(crate) fn run_to_the_end(&self, prefix: Vec<String>) -> (Daemon, ExitStatus) {
+        let mut daemon = self.prepare(prefix, &[], &[]);
+        daemon.spawn();
+        let status = daemon.wait_exit();
+        (daemon, status)
+    }
+
+    fn prepare(&self, prefix: Vec<String>, environment: &[(&str, &str)], arguments: &[&str]) -> Daemon {
         let dir = tempfile::tempdir().unwrap();
         self.write(&dir.path().join("cooltwin.toml"));
-        let mut daemon = Daemon {
+        Daemon {
             notify: Notify::listen(&dir.path().join("notify")),
             dir,
             child: None,
@@ -98,10 +113,7 @@ impl Config {
             prefix,
             environment: environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
-        };
-        daemon.spawn();
-        daemon.wait_ready(1);
-        daemon
+        }
     }
 }
 
