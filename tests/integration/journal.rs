@@ -26,7 +26,7 @@ fn events_have_their_ids_fields_and_priorities() {
     assert_eq!(ready["MESSAGE_ID"], message_id("cooltwin is ready"));
     assert_eq!((ready["PRIORITY"].as_str(), ready["INSTANCE"].as_str()), ("5", "test"));
     assert_eq!(ready["SYSLOG_IDENTIFIER"], "cooltwin");
-    assert_eq!((ready["BUNDLE"].as_str(), ready["BUNDLE_SHA256"].len()), ("tiny", 64));
+    assert_eq!((ready["BUNDLE"].as_str(), ready["BUNDLE_SHA256"].len()), ("tiny", 16));
     assert!(ready["MESSAGE"].contains("is ready as `test` with bundle tiny"), "{ready:?}");
     journal.wait(&[("EVENT", "bundle_loaded"), ("BUNDLE", "tiny"), ("PRIORITY", "5")]);
     journal.wait(&[("EVENT", "broker_connected"), ("SESSION", "new"), ("PRIORITY", "5")]);

@@ -131,7 +131,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("SESSION", "what the broker knew of us when it accepted the connection: `kept` or `new`"),
     ("BUNDLE", "the bundle's name"),
     ("BUNDLE_VERSION", "the bundle's version"),
-    ("BUNDLE_SHA256", "the hash of its `bundle.toml`, which holds the hashes of the other files"),
+    ("BUNDLE_SHA256", "the first 16 digits of the hash over the bundle"),
 ];
 
 #[cfg(test)]
