@@ -1,11 +1,13 @@
-//! Completion scripts and manual pages, made from the command line's own definition.
+//! Completion scripts and manual pages, made from the definitions of the command line and the settings themselves.
+
+mod pages;
 
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
-use clap::{Command, CommandFactory};
+use clap::CommandFactory;
 
 use super::{Cli, Outcome, output};
 
@@ -18,27 +20,24 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Outcome {
     Ok(())
 }
 
-/// Writes `cooltwin.1` and one `cooltwin-COMMAND.1` for every command a user sees.
+/// Writes `cooltwin.1`, one `cooltwin-COMMAND.1` for every command a user sees, and `cooltwin.toml.5`.
 pub(super) fn man(dir: &Path) -> Outcome {
     fs::create_dir_all(dir).with_context(|| format!("making the directory {}", dir.display()))?;
     let mut root = Cli::command();
     root.build();
-    page(&root, "cooltwin", dir)?;
+    write(dir, "cooltwin.1", &pages::program(&root)?)?;
     for command in root.get_subcommands().filter(|command| !command.is_hide_set()) {
         if command.get_name() != "help" {
-            page(command, &format!("cooltwin-{}", command.get_name()), dir)?;
+            write(dir, &format!("cooltwin-{}.1", command.get_name()), &pages::command(command)?)?;
         }
     }
+    write(dir, "cooltwin.toml.5", &pages::configuration())?;
     Ok(())
 }
 
-fn page(command: &Command, name: &str, dir: &Path) -> anyhow::Result<()> {
-    let path = dir.join(format!("{name}.1"));
-    let mut text = Vec::new();
-    clap_mangen::Man::new(command.clone())
-        .render(&mut text)
-        .and_then(|()| fs::write(&path, text))
-        .with_context(|| format!("writing {}", path.display()))
+fn write(dir: &Path, name: &str, text: &str) -> anyhow::Result<()> {
+    let path = dir.join(name);
+    fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
 }
 
 #[cfg(test)]
@@ -52,6 +51,7 @@ mod tests {
         let text = fs::read_to_string(dir.path().join("cooltwin-simulate.1")).unwrap();
         assert!(text.contains("\\-\\-seed"), "{text}");
         assert!(dir.path().join("cooltwin.1").exists());
+        assert!(dir.path().join("cooltwin.toml.5").exists());
         assert!(!dir.path().join("cooltwin-man.1").exists());
     }
 }
