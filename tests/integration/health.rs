@@ -68,6 +68,12 @@ fn a_daemon_at_work_is_well_and_is_left_in_peace() {
     assert!(verdict["answered_ms"].as_f64().is_some());
     let health = &verdict["health"];
     assert_eq!((&health["instance"], &health["units"]["uncertain"]), (&"test".into(), &1.into()));
+    for guide in ["docs/operations.md", "docs/mqtt.md"] {
+        let guide = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(guide)).unwrap();
+        for field in health.as_object().unwrap().keys() {
+            assert!(guide.contains(&format!("`{field}`")), "{field} is not explained");
+        }
+    }
     // Neither its session nor its will were touched.
     assert_eq!(
         (&health["broker"]["connects"], &health["drops"]["command_refused"]),

@@ -15,6 +15,8 @@ mod clocks;
 #[cfg(feature = "daemon")]
 mod command_line;
 #[cfg(feature = "daemon")]
+mod guides;
+#[cfg(feature = "daemon")]
 mod journal;
 mod reload;
 mod scenarios;
