@@ -197,6 +197,7 @@ impl Backend {
         thresholds: &Thresholds,
         instructions: Instructions,
     ) -> Result<Backend, String> {
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         let missing = || "the processor lacks the instructions".to_owned();
         Ok(match instructions {
             Instructions::Portable => Backend::Portable(Parts::new(Portable, ensembles, thresholds)?),
