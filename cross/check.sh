@@ -7,7 +7,7 @@
 # - no symbol is needed from a glibc later than the one named, and no library besides glibc's
 # - no search path for libraries is built in; code is position independent, the stack not executable, relocations
 #   read-only from the start; no symbols or debug information are left
-# - 32-bit ARM needs nothing above ARMv7-A with VFPv3-D16; x86-64 claims no level above the first
+# - 32-bit ARM needs nothing above ARMv7-A with VFPv3; x86-64 claims no level above the first
 # - no path of the machine that built it stands in it
 #
 # What a disassembly cannot show, that no instruction is executed which an old processor lacks, cross/emulate.sh tries.
@@ -78,8 +78,10 @@ done <<<"$versions"
 if [ "$machine" = ARM ]; then
     attributes=$(readelf --arch-specific "$binary")
     grep -q 'Tag_CPU_arch: v7$' <<<"$attributes" || wrong "needs $(grep Tag_CPU_arch: <<<"$attributes"), not v7"
-    grep -q 'Tag_ABI_VFP_args: VFP registers' <<<"$attributes" || wrong 'does not pass numbers in VFP registers (armhf)'
-    grep -Eq 'Tag_FP_arch: VFPv3-D16$' <<<"$attributes" || wrong "needs $(grep Tag_FP_arch <<<"$attributes"), not VFPv3-D16"
+    grep -q '^ *Flags:.*hard-float ABI' <<<"$header" || wrong 'does not pass numbers in VFP registers (armhf)'
+    # NEON stands in the attributes for the parts of ring and tract that are entered only where the processor has it.
+    grep -Eq 'Tag_FP_arch: VFPv3(-D16)?$' <<<"$attributes" || wrong "needs $(grep Tag_FP_arch <<<"$attributes"), not VFPv3"
+    grep -q 'Tag_Advanced_SIMD_arch: NEONv1 with' <<<"$attributes" && wrong 'needs more than the first NEON'
 fi
 if readelf --notes --wide "$binary" 2>/dev/null | grep -q 'ISA needed: .*x86-64-v[234]'; then
     wrong 'needs an x86-64 level above the first'

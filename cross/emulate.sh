@@ -30,7 +30,7 @@ for triple in "${triples[@]}"; do
     case $triple in
         x86_64-*) arch=amd64 emulator=qemu-x86_64 processors=(qemu64 Nehalem Haswell) ;;
         aarch64-*) arch=arm64 emulator=qemu-aarch64 processors=(cortex-a53 cortex-a72 cortex-a76) ;;
-        armv7-*) arch=armhf emulator=qemu-arm processors=(cortex-a7 cortex-a15) ;;
+        armv7-*) arch=armhf emulator=qemu-arm processors=(cortex-a7 'cortex-a7,neon=off' cortex-a15) ;;
         *) say "no target $triple"; exit 64 ;;
     esac
     command -v $emulator >/dev/null || { say "no $emulator; on Debian: apt-get install qemu-user"; exit 1; }
