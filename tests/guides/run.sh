@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Runs the commands of the guides as they stand there, in order, in a booted Debian with the package and a broker:
 #
-#     tests/guides/run.sh [PACKAGE.deb]
+#     tests/guides/run.sh [PACKAGE.deb [SUITE]]
 #
+# SUITE is the Debian: bookworm, or bullseye for what Ubuntu 20.04 and JetPack 5 are like (glibc 2.31, systemd 247).
 # Taken from docs/install.md and docs/operations.md, by the comment before a block:
 #   <!-- run -->            run it; a command that fails is a defect of the guide
 #   <!-- run & -->          the same beside the next block, which must make it end well
@@ -24,6 +25,7 @@ fail() {
 [ "$(uname -m)" = x86_64 ] || fail 'boots amd64 programs: needs an x86-64 machine'
 package=${1:-$(find target/packages -name 'cooltwin_*_amd64.deb' -printf '%T@ %p\n' 2>/dev/null | sort -n |
     sed -n '$s/^[^ ]* //p')}
+suite=${2:-bookworm}
 [ -n "$package" ] || fail 'no package: packaging/deb/build.sh amd64, or name one'
 [ -r "$package" ] || fail "$package cannot be read"
 package=$(realpath "$package")
@@ -129,7 +131,7 @@ verdicts() { tr -d '\r' | grep --line-buffered -aE '^(ok|FAILED|every step|steps
 
 need_packages mmdebstrap systemd-container openssl
 nspawn_is_possible
-tar=$(root_tarball bookworm amd64)
+tar=$(root_tarball "$suite" amd64)
 certificates
 prepare_root "$work/root" "$tar"
 boot_nspawn "$work/root"

@@ -177,8 +177,14 @@ fn every_part_of_the_status_line_is_explained() {
     for part in parts {
         assert!(quoted.contains(part), "`; {part}` is not explained");
     }
-    for begin in ["connecting to ", "no connection to ", "connected to "] {
-        assert!(body.contains(begin), "{begin}");
+    let others = read("src/daemon/mod.rs") + &read("src/daemon/worker/lifecycle.rs");
+    for begin in ["connecting to ", "no connection to ", "connected to ", "start refused: ", "stopping"] {
+        assert!(
+            body.contains(begin)
+                || others.contains(&format!("status(\"{begin}"))
+                || others.contains(&format!("status(&format!(\"{begin}")),
+            "{begin}"
+        );
         assert!(quoted.iter().any(|word| word.starts_with(begin)), "`{begin}` is not explained");
     }
 }
