@@ -53,7 +53,8 @@ fi
 export PATH=$venv/bin:$PATH CARGO_ZIGBUILD_ZIG_PATH=$venv/bin/zig
 export ZIG_GLOBAL_CACHE_DIR=$tools/zig-cache CARGO_ZIGBUILD_CACHE_DIR=$tools/zigbuild-cache
 
-SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+# Any time, but a fixed one: with the commit's, every commit would build what has parts in C anew.
+SOURCE_DATE_EPOCH=1577836800
 COOLTWIN_SOURCES=$PWD
 COOLTWIN_CRATES=${CARGO_HOME:-$HOME/.cargo}
 export SOURCE_DATE_EPOCH COOLTWIN_SOURCES COOLTWIN_CRATES
