@@ -8,7 +8,8 @@
 #     old     Debian 11 (glibc 2.31, systemd 247) in systemd-nspawn: what Ubuntu 20.04 and JetPack 5 are like
 #
 # Without PACKAGE the newest target/packages/cooltwin_*_ARCH.deb. Prints a line `ok STEP (seconds)` or
-# `FAILED STEP: why` a step; the whole log is target/boot/MODE.log. Exit code 0 only when every step holds.
+# `FAILED STEP: why` a step; the whole log is target/boot/MODE.log, the
+# lines alone target/boot/MODE.txt. Exit code 0 only when every step holds.
 #
 # Needs root on a Debian-like machine: it makes mounts and boots a system. nspawn needs the rights to make namespaces and
 # a writable cgroup tree, which an ordinary container does not give; then this fails and says so. What is missing is
@@ -68,6 +69,7 @@ clean_up() {
         kill -KILL "$machine_pid" 2>/dev/null || true
     fi
     undo_binfmt
+    remove_cgroup
     # Innermost first; none in the ordinary case.
     awk -v under="$work/" 'index($2, under) == 1 { print $2 }' /proc/mounts | LC_ALL=C sort -r | xargs -r umount -l
     rm -rf "$work"
@@ -117,7 +119,7 @@ UNIT
 }
 
 # What the console shows, without the messages of the boot.
-verdicts() { tr -d '\r' | grep --line-buffered -aE '^(ok|FAILED|system:|package:|every step|steps that failed)' || true; }
+verdicts() { sed -u 's,\r,,g' | grep --line-buffered -aE '^(ok|FAILED|system:|package:|every step|steps that failed)' || true; }
 
 case $mode in
     arm64)
@@ -139,5 +141,12 @@ case $mode in
 esac
 say "booted, tried and stopped in $((SECONDS - begin)) s; with the preparation $SECONDS s; log: target/boot/$mode.log"
 
+{
+    date -u '+date: %Y-%m-%d %H:%M UTC'
+    sed -n 's/^model name[^:]*: */machine: /p' /proc/cpuinfo | sort | uniq -c | sed 's/^ *\([0-9]*\) machine: /machine: \1 x /'
+    echo "load at the end: $(cut -d' ' -f1-3 /proc/loadavg)"
+    verdicts < "target/boot/$mode.log"
+    echo "seconds: $((SECONDS - begin)) with booting and stopping"
+} > "target/boot/$mode.txt"
 [ -s "$work/failures" ] || fail "the steps did not come to their end: target/boot/$mode.console"
 [ "$(cat "$work/failures")" = 0 ] || fail "$(grep -c '^FAILED' "target/boot/$mode.log") steps failed: target/boot/$mode.log"

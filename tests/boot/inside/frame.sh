@@ -6,7 +6,6 @@
 log=$here/log
 # How much slower than hardware this machine is; every wait is stretched by it, no bar is.
 patience=$(cat $here/patience)
-failures=0
 
 # The console may stand in the midst of a line of systemd's.
 say() {
@@ -57,7 +56,7 @@ step() {
 # After a step that failed in its midst: back to where every step begins, so that the next one tells about itself.
 recover() {
     [ ! -e $here/config.kept ] || restore_config
-    rm -rf /etc/systemd/system/cooltwin.service.d /etc/cooltwin/mqtt-password
+    rm -rf /etc/systemd/system/cooltwin.service.d /etc/cooltwin/mqtt-password /etc/cooltwin/secrets
     systemctl daemon-reload
     systemctl stop broker-with-password.service sensors-with-password.service 2> /dev/null || true
     systemctl start mosquitto.service || true
@@ -129,9 +128,10 @@ config=/etc/cooltwin/cooltwin.toml
 # The configuration as it was before a step that spoils it.
 keep_config() { cp -a $config $here/config.kept; }
 restore_config() { cp -a $here/config.kept $config; }
+# A drop-in: unit, content.
 drop_in() {
     mkdir -p "/etc/systemd/system/$1.d"
-    printf '[Service]\n%s\n' "$2" > "/etc/systemd/system/$1.d/boot-test.conf"
+    printf '%s\n' "$2" > "/etc/systemd/system/$1.d/boot-test.conf"
     systemctl daemon-reload
 }
 no_drop_in() {

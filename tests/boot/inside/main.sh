@@ -5,10 +5,6 @@ set -euo pipefail
 export LC_ALL=C.UTF-8 SYSTEMD_PAGER='' SYSTEMD_COLORS=0 DEBIAN_FRONTEND=noninteractive
 begin=$EPOCHREALTIME
 here=/boot-test
-for part in frame install service broker package; do
-    # shellcheck source=/dev/null
-    . "$here/inside/$part.sh"
-done
 finish() {
     printf '%s\n' "$failures" > $here/failures
     sync
@@ -17,6 +13,10 @@ finish() {
 trap finish EXIT
 # Counts as a failure whatever ends the run early.
 failures=1000
+for part in frame install service broker package; do
+    # shellcheck source=/dev/null
+    . "$here/inside/$part.sh"
+done
 
 # shellcheck source=/dev/null
 say "system: $(. /etc/os-release; echo "$PRETTY_NAME"), $(uname -m), Linux $(uname -r), glibc $(getconf GNU_LIBC_VERSION |
@@ -40,7 +40,8 @@ step 'reload changes a setting' reload_changes
 step 'bad reload keeps serving' bad_reload
 step 'bad configuration fails once' bad_configuration
 step 'no broker: ready, and says so' no_broker
-step 'password by credential' credential
+step 'password by LoadCredential' credential
+step 'password by the example for systemd 245' credential_without_systemd_247
 step 'journal -x explains' journal_explains
 step 'second instance' second_instance
 step 'warm start' warm_start

@@ -64,8 +64,10 @@ remove_and_install() {
     predicts 60
 }
 
+# Units that are gone are forgotten by systemd a little later.
+no_units() { [ -z "$(systemctl list-units --all --plain --no-legend 'cooltwin*')" ]; }
+
 purge() {
-    local known
     is_active cooltwin@second.service || systemctl start cooltwin@second.service
     apt-get purge -y -qq cooltwin
     systemctl daemon-reload
@@ -81,7 +83,6 @@ purge() {
     ! grep -qa cooltwin /var/lib/dpkg/status || fail 'dpkg still knows it'
     ! getent passwd | grep cooltwin || fail 'a user is left'
     ! journalctl --list-catalog 2> /dev/null | grep -i cooltwin || fail 'the catalogue still has its events'
-    known=$(systemctl list-units --all --plain --no-legend 'cooltwin*' | awk '{ printf "%s ", $1 }')
-    [ -z "$known" ] || fail "systemd still knows $known"
+    wait_for 10 no_units || fail "systemd still knows $(systemctl list-units --all --plain --no-legend 'cooltwin*')"
     [ -z "$(systemctl list-unit-files --plain --no-legend 'cooltwin*')" ] || fail 'unit files are left'
 }

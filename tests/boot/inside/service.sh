@@ -13,18 +13,20 @@ journal_fields() {
     systemctl restart cooltwin.service
     predicts 20
     systemctl stop sensors.service
-    wait_for 20 has_entry cooltwin.service \
-        '.UNIT_ID == "cooler-01" and .MESSAGE_ID and .PRIORITY == "4"' || fail 'no warning with UNIT_ID and MESSAGE_ID'
+    wait_for 20 has_entry cooltwin.service '.EVENT == "silence" and .UNIT_ID == "cooler-01" and .MESSAGE_ID and
+        .ALARM == "unit_silent" and .SEVERITY == "warning" and .PRIORITY == "4"' || fail 'no warning of a silent unit'
     mosquitto_pub -t hvac/cooler-01/sensors -m 'no readings at all'
-    wait_for 10 has_entry cooltwin.service '.REASON and .PRIORITY == "4"' || fail 'no entry with REASON'
+    wait_for 10 has_entry cooltwin.service '.EVENT == "readings_refused" and .MESSAGE_ID and .REASON and .PRIORITY == "4"' ||
+        fail 'no warning of readings that are refused'
     mosquitto_pub -t cooltwin/main/cmd/nonsense -m '{}'
-    wait_for 10 has_entry cooltwin.service \
-        '.TOPIC == "cooltwin/main/cmd/nonsense" and .REASON and .PRIORITY == "4"' || fail 'no entry with TOPIC and REASON'
+    wait_for 10 has_entry cooltwin.service '.EVENT == "command_refused" and .MESSAGE_ID and .REASON and
+        .TOPIC == "cooltwin/main/cmd/nonsense" and .PRIORITY == "4"' || fail 'no warning of a command that is refused'
     start_sensors
-    wait_for 20 has_entry cooltwin.service \
-        '.UNIT_ID == "cooler-01" and .MESSAGE_ID and .PRIORITY == "6"' || fail 'the end of the alarm is no info with UNIT_ID'
-    entries cooltwin.service '.UNIT_ID or .TOPIC or .REASON' |
-        jq -c '{PRIORITY, MESSAGE, UNIT_ID, TOPIC, REASON, MESSAGE_ID} | with_entries(select(.value))'
+    wait_for 20 has_entry cooltwin.service '.EVENT == "alarm_cleared" and .UNIT_ID == "cooler-01" and .MESSAGE_ID and
+        .PRIORITY == "5"' || fail 'no notice of the end of the alarm'
+    entries cooltwin.service .EVENT | jq -c 'with_entries(select(.key | IN("PRIORITY", "MESSAGE", "MESSAGE_ID", "EVENT",
+        "INSTANCE", "UNIT_ID", "TOPIC", "REASON", "ALARM", "SEVERITY", "COUNT", "SESSION", "BUNDLE", "BUNDLE_VERSION")))'
+    ! has_entry cooltwin.service '.INSTANCE != "main"' || fail 'entries without INSTANCE'
     # What systemd and monitoring read: every entry says how grave it is, and comes by the journal's own way.
     ! has_entry cooltwin.service '(.PRIORITY | not) or ._TRANSPORT != "journal"' ||
         fail 'entries without priority, or by standard error'
@@ -38,18 +40,21 @@ journal_explains() {
     local id ids
     journalctl --sync
     ids=$(journalctl -q -b -o json SYSLOG_IDENTIFIER=cooltwin | jq -r '.MESSAGE_ID // empty' | sort -u)
-    [ "$(echo "$ids" | wc -w)" -ge 5 ] || fail "only these ids were seen: $ids"
+    [ "$(echo "$ids" | wc -w)" -ge 10 ] || fail "only these ids were seen: $ids"
     for id in $ids; do
         journalctl -q -x -n 1 --no-pager "MESSAGE_ID=$id"
         journalctl -q -x -n 1 --no-pager "MESSAGE_ID=$id" | grep -q '^░░ Subject: ' || fail "$id is not explained"
     done
-    # shellcheck disable=SC2154 # `config` and `here` come from frame.sh
+    journalctl --list-catalog 2> /dev/null > $here/catalog
+    sed -n 's/^-- //p' /usr/lib/systemd/catalog/cooltwin.catalog | while read -r id; do
+        grep -q "^$id" $here/catalog || fail "$id of the catalogue file is not in the journal's catalogue"
+    done
     note "$(echo "$ids" | wc -w) events of $(grep -c '^-- ' /usr/lib/systemd/catalog/cooltwin.catalog) in the catalogue"
 }
 
 watchdog_restarts() {
     local pid begin restarts
-    drop_in cooltwin.service "WatchdogSec=$WATCHDOG_S"
+    drop_in cooltwin.service "$(printf '[Service]\nWatchdogSec=%s' $WATCHDOG_S)"
     systemctl restart cooltwin.service
     predicts 20
     pid=$(pid_of cooltwin.service) restarts=$(property cooltwin.service NRestarts)
@@ -106,8 +111,8 @@ bad_reload() {
     set_key $config mqtt keep_alive '"fast"'
     systemctl reload cooltwin.service || true
     # The error must be the one that was made.
-    wait_for 20 has_entry cooltwin.service '.PRIORITY == "3" and .MESSAGE_ID and (.MESSAGE | test("keep_alive"))' ||
-        fail 'no error in the journal that names keep_alive'
+    wait_for 20 has_entry cooltwin.service '.EVENT == "reload_refused" and .PRIORITY == "3" and
+        (.MESSAGE | test("keep_alive"))' || fail 'no error in the journal that names keep_alive'
     wait_for 10 is_active cooltwin.service
     [ "$(pid_of cooltwin.service)" = "$pid" ] || fail 'the process is another one'
     said=$(property cooltwin.service StatusText)
@@ -141,6 +146,8 @@ bad_configuration() {
     for word in keep_alive nonsense cooltwin.toml; do
         journal_says cooltwin.service "$word" || fail "the journal does not name $word"
     done
+    has_entry cooltwin.service '.EVENT == "start_refused" and .PRIORITY == "3" and .MESSAGE_ID' ||
+        fail 'the refusal is no error with an id in the journal'
     restore_config
     systemctl start cooltwin.service
     predicts 20
