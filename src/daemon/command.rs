@@ -30,6 +30,15 @@ struct Payload {
     reply_to: Option<String>,
 }
 
+/// Why a command is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refused {
+    /// In a word that stays the same over versions.
+    pub(super) reason: &'static str,
+    /// In a sentence.
+    pub(super) text: String,
+}
+
 /// Reads a command. An empty payload is answered on the default topic, `{"reply_to": "topic"}` there.
 ///
 /// # Errors
@@ -39,25 +48,30 @@ pub(super) fn parse(
     payload: &[u8],
     own: &DaemonTopics,
     inputs: &Topics,
-) -> Result<Command, String> {
+) -> Result<Command, Refused> {
+    let refused = |reason, text| Refused { reason, text };
     let kind = match name {
         "health" => CommandKind::Health,
         "reload" => CommandKind::Reload,
-        _ => return Err("unknown command: use health or reload".to_owned()),
+        _ => return Err(refused("unknown_command", "unknown command: use health or reload".to_owned())),
     };
     if payload.len() > MAX_COMMAND_BYTES {
-        return Err(format!("command payload larger than {MAX_COMMAND_BYTES} bytes"));
+        let text = format!("command payload larger than {MAX_COMMAND_BYTES} bytes");
+        return Err(refused("payload_too_large", text));
     }
     let asked = if payload.iter().all(u8::is_ascii_whitespace) {
         None
     } else {
         let parsed: Payload = serde_json::from_slice(payload).map_err(|error| {
-            format!("command payload is neither empty nor {{\"reply_to\": ...}}: {error}")
+            let text = format!("command payload is neither empty nor {{\"reply_to\": ...}}: {error}");
+            refused("malformed_payload", text)
         })?;
         parsed.reply_to
     };
     let reply_to = match asked {
-        Some(topic) => checked_reply_topic(topic, own, inputs)?,
+        Some(topic) => {
+            checked_reply_topic(topic, own, inputs).map_err(|text| refused("invalid_reply_topic", text))?
+        }
         None => own.response(name),
     };
     Ok(Command { kind, reply_to })
@@ -101,7 +115,7 @@ mod tests {
         }
     }
 
-    fn read(name: &str, payload: &str) -> Result<Command, String> {
+    fn read(name: &str, payload: &str) -> Result<Command, Refused> {
         parse(name, payload.as_bytes(), &own(), &Topics::default())
     }
 
@@ -124,10 +138,11 @@ mod tests {
             ["a/+", "", "$SYS/x", "hvac/c1/sensors", "cooltwin/main/cmd/health", "cooltwin/main/status"]
         {
             let payload = format!(r#"{{"reply_to": "{topic}"}}"#);
-            assert!(read("health", &payload).is_err(), "{topic}");
+            assert_eq!(read("health", &payload).unwrap_err().reason, "invalid_reply_topic", "{topic}");
         }
-        assert!(read("explode", "").unwrap_err().contains("health"));
-        assert!(read("health", "now!").is_err());
+        let unknown = read("explode", "").unwrap_err();
+        assert!(unknown.reason == "unknown_command" && unknown.text.contains("health"), "{unknown:?}");
+        assert_eq!(read("health", "now!").unwrap_err().reason, "malformed_payload");
         assert!(read("health", r#"{"schema": 1, "instance": "other"}"#).is_err());
     }
 }

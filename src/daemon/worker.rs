@@ -14,7 +14,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tracing::{info, warn};
 
 use super::clock::{self, WallClock};
-use super::command::{self, CommandKind};
+use super::command::{self, CommandKind, Refused};
 use super::health::{BrokerHealth, Statistics};
 use super::keeper::{Keeper, Kept};
 use super::logging::{Event, LogLimit, LogVolume};
@@ -265,11 +265,11 @@ impl Worker {
                 }
                 CommandKind::Reload => self.begin_reload(Some(command.reply_to)),
             },
-            Err(reason) => {
+            Err(Refused { reason, text }) => {
                 self.statistics.refused_commands += 1;
                 if self.limit.allows("command_refused", self.wall.both().monotonic) {
                     let topic = &message.topic;
-                    warn!(event = %Event::CommandRefused, topic, "a command on {topic} was refused: {reason}");
+                    warn!(event = %Event::CommandRefused, reason, topic, "a command on {topic} was refused: {text}");
                 }
             }
         }

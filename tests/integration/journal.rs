@@ -47,7 +47,8 @@ fn events_have_their_ids_fields_and_priorities() {
         ("TOPIC", "hvac/cellar/sensors"),
     ]);
     client.publish("cooltwin/test/cmd/explode", "");
-    journal.wait(&[("EVENT", "command_refused"), ("TOPIC", "cooltwin/test/cmd/explode")]);
+    let refused = journal.wait(&[("EVENT", "command_refused"), ("TOPIC", "cooltwin/test/cmd/explode")]);
+    assert_eq!((refused["REASON"].as_str(), refused["PRIORITY"].as_str()), ("unknown_command", "4"));
 
     let silent = journal.wait(&[("ALARM", "unit_silent"), ("EVENT", "silence")]);
     assert_eq!(
