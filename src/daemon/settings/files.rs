@@ -43,7 +43,8 @@ fn locate_in(path: &Path, credentials: Option<OsString>) -> Result<PathBuf, Stri
     match credentials.filter(|folder| !folder.is_empty()) {
         Some(folder) => Ok(Path::new(&folder).join(name)),
         None => Err(format!(
-            "there are no credentials ({CREDENTIALS_DIRECTORY} is not set): give the service LoadCredential={name}:FILE"
+            "there are no credentials ({CREDENTIALS_DIRECTORY} is not set): give the service LoadCredential={name}:FILE \
+             (systemd 247 and later); to check by hand, set {CREDENTIALS_DIRECTORY} to the folder with the file {name}"
         )),
     }
 }
