@@ -76,9 +76,9 @@ stage_common() {
     gzip -9n $stage/man/*.[15] $stage/doc/changelog
 }
 
-# cargo-deb compresses with the xz it finds; this one takes the options that make the package smallest and that liblzma 5.2
-# of Ubuntu 20.04 reads: for x86 and 32-bit ARM the filter that makes jumps alike (3 % of the package; the one for arm64
-# came with 5.4), a dictionary as large as the content, which is what unpacking takes of memory (zstd is out of the question there).
+# cargo-deb compresses with the xz it finds. This one takes the options that make the package smallest and that liblzma 5.2
+# of Ubuntu 20.04 reads (its dpkg knows no zstd): for x86 and 32-bit ARM the filter that makes jumps alike, 3 % of the package
+# (the one for arm64 came with 5.4); a dictionary as large as the content, which is what unpacking takes of memory.
 # $1: architecture.
 stage_compressor() {
     local filter=
