@@ -8,12 +8,13 @@
 #     old     Debian 11 (glibc 2.31, systemd 247) in systemd-nspawn: what Ubuntu 20.04 and JetPack 5 are like
 #
 # Without PACKAGE the newest target/packages/cooltwin_*_ARCH.deb. Prints a line `ok STEP (seconds)` or
-# `FAILED STEP: why` a step; the whole log is target/boot/MODE.log, the
-# lines alone target/boot/MODE.txt. Exit code 0 only when every step holds.
+# `FAILED STEP: why` a step; the whole log is target/boot/MODE.log, the lines alone
+# target/boot/MODE.txt. Exit code 0 only when every step holds.
 #
 # Needs root on a Debian-like machine: it makes mounts and boots a system. nspawn needs the rights to make namespaces and
 # a writable cgroup tree, which an ordinary container does not give; then this fails and says so. What is missing is
 # installed by package name. The roots are kept in target/boot; BOOT_FRESH=yes makes them anew.
+# BOOT_STEPS=PATTERN runs, beside the first three, only the steps whose names begin so: BOOT_STEPS='warm|purge'.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -98,6 +99,8 @@ prepare_root() {
     rm -rf "$work/newer"
     cp -r tests/boot/inside "$root/boot-test/"
     echo "$patience" > "$root/boot-test/patience"
+    # The first three make what all others stand on.
+    echo "^(system boots|broker runs|install to first|${BOOT_STEPS:-.*})" > "$root/boot-test/only"
     printf 'boot-test\n' > "$root/etc/hostname"
     printf '127.0.0.1 localhost boot-test\n::1 localhost\n' > "$root/etc/hosts"
     # The identity is made at the first boot.
@@ -145,6 +148,7 @@ say "booted, tried and stopped in $((SECONDS - begin)) s; with the preparation $
     date -u '+date: %Y-%m-%d %H:%M UTC'
     sed -n 's/^model name[^:]*: */machine: /p' /proc/cpuinfo | sort | uniq -c | sed 's/^ *\([0-9]*\) machine: /machine: \1 x /'
     echo "load at the end: $(cut -d' ' -f1-3 /proc/loadavg)"
+    [ -z "${BOOT_STEPS:-}" ] || echo "only: $BOOT_STEPS"
     verdicts < "target/boot/$mode.log"
     echo "seconds: $((SECONDS - begin)) with booting and stopping"
 } > "target/boot/$mode.txt"

@@ -25,6 +25,7 @@ at_most() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a <= b) }'; }
 # Runs a step, a function that fails or returns, and prints its line. Whatever it said stands in the log.
 step() {
     local name=$1 function=$2 begin=$EPOCHREALTIME status
+    [[ $name =~ $(cat $here/only) ]] || return 0
     : > $here/notes
     journalctl --sync
     cursor=$(journalctl -q -n 1 --show-cursor | sed -n 's/^-- cursor: //p')
@@ -94,8 +95,8 @@ journal() {
 }
 # The daemon's own entries since the step began, as JSON, that a filter of jq picks.
 entries() { journal "$1" -o json | jq -c "select(.SYSLOG_IDENTIFIER == \"cooltwin\") | select($2)"; }
-has_entry() { entries "$1" "$2" | grep -q .; }
-journal_says() { journal "$1" -o cat | grep -q -- "$2"; }
+has_entry() { [ -n "$(entries "$1" "$2")" ]; }
+journal_says() { grep -q -- "$2" <<< "$(journal "$1" -o cat)"; }
 
 # The next message of a topic: seconds, topic, options of mosquitto_sub.
 next() {

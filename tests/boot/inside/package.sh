@@ -68,7 +68,7 @@ remove_and_install() {
 no_units() { [ -z "$(systemctl list-units --all --plain --no-legend 'cooltwin*')" ]; }
 
 purge() {
-    is_active cooltwin@second.service || systemctl start cooltwin@second.service
+    [ ! -e /etc/cooltwin/second.toml ] || systemctl start cooltwin@second.service
     apt-get purge -y -qq cooltwin
     systemctl daemon-reload
     ! pgrep -x cooltwin -a | grep ' run' || fail 'a daemon is left'
