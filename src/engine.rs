@@ -23,8 +23,8 @@ use std::collections::BTreeMap;
 
 use crate::bundle::{Assembler, Bundle, Manifest};
 use crate::domain::{
-    Alarm, AlarmId, DecodedReading, Decoder, Effect, Monotonic, Now, Publish, PublishKind, Quality, Reason,
-    RejectCounts, Timestamp, Token, UnitId, UnitState,
+    Alarm, AlarmId, Batch, DecodedReading, Effect, Monotonic, Now, Publish, PublishKind, Quality, Reason,
+    RejectCounts, Rules, Timestamp, Token, UnitId, UnitState,
 };
 use crate::monitor::Alarms;
 use silence::LastHeard;
@@ -111,7 +111,7 @@ pub struct Engine {
     bundle: Bundle,
     settings: EngineSettings,
     stopwatch: Stopwatch,
-    decoder: Decoder,
+    rules: Rules,
     /// Channel that measures each target, where one does.
     target_channels: Vec<Option<usize>>,
     units: BTreeMap<UnitId, Unit>,
@@ -130,6 +130,7 @@ pub struct Engine {
     unit_alarms: usize,
     counters: EngineCounters,
     // Working memory, kept so that nothing is allocated per reading.
+    batch: Batch,
     readings: Vec<DecodedReading>,
     reasons: Vec<Reason>,
     values: Vec<f64>,
@@ -146,12 +147,13 @@ impl Engine {
             .iter()
             .map(|target| channels.iter().position(|name| Some(*name) == target.measured_by.as_deref()))
             .collect();
-        let decoder = Decoder::new(channels, settings.keys.clone(), settings.zone.clone());
+        // What is wrong with the rules is looked for before they come here; a wrong name is then only never heard.
+        let (rules, _) = settings.bind(&bundle.manifest);
         Self {
             bundle,
             settings,
             stopwatch,
-            decoder,
+            rules,
             target_channels,
             units: BTreeMap::new(),
             waiting: 0,
@@ -162,6 +164,7 @@ impl Engine {
             alarms: Alarms::default(),
             unit_alarms: 0,
             counters: EngineCounters::default(),
+            batch: Batch::default(),
             readings: Vec::new(),
             reasons: Vec::new(),
             values: Vec::new(),

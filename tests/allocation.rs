@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use cooltwin::bundle::{Bundle, BundleFiles};
-use cooltwin::domain::{Now, Timestamp};
+use cooltwin::domain::source::ConversionSpec;
+use cooltwin::domain::{Batch, Now, Rule, RuleSpec, Timestamp, ZoneSpec};
+use cooltwin::engine::EngineSettings;
 use cooltwin::simulator::{CHANNELS, Simulator, SimulatorConfig};
 
 thread_local! {
@@ -81,4 +83,52 @@ fn readings_to_predictions_without_allocation() {
         assert_eq!(ALLOCATIONS.with(Cell::get), before, "row {row}");
     }
     assert!(predictions > 150, "only {predictions} predictions");
+}
+
+/// From a message's bytes to readings by the built-in rules and by those of numbers and objects.
+#[test]
+fn messages_to_readings_without_allocation() {
+    let bundle = reference_bundle();
+    let spec = |kind: &str, topic: &str| RuleSpec {
+        name: kind.to_owned(),
+        topic: topic.to_owned(),
+        kind: kind.to_owned(),
+        rename: [("room".to_owned(), "UCAIT".to_owned())].into(),
+        sensors: [(
+            "UCAIT".to_owned(),
+            ConversionSpec {
+                from: Some("degF".to_owned()),
+                invalid: vec![-999.0],
+                ..ConversionSpec::default()
+            },
+        )]
+        .into(),
+        ..RuleSpec::default()
+    };
+    let rule = |kind, topic| Rule::new(spec(kind, topic), &ZoneSpec::utc()).unwrap();
+    let sources = vec![rule("number", "a/{unit}/{sensor}"), rule("object", "b/{unit}")];
+    let settings = EngineSettings { sources, ..EngineSettings::default() };
+    let (mut rules, problems) = settings.bind(&bundle.manifest);
+    assert!(problems.is_empty());
+    let mut batch = Batch::default();
+    let messages: [(&str, &str); 5] = [
+        (
+            "hvac/c1/sensors",
+            r#"{"timestamp":"2026-03-01T12:00:00Z","data":{"UCAIT":21.4,"UCWIT":7.1,"UCWF":0.31}}"#,
+        ),
+        ("hvac/c1/sensors/UCAIT", "21.4"),
+        ("hvac/c1/sensors/UCAIT", r#"{"value":21.4,"time":1772366400}"#),
+        ("a/c1/room", "71.6"),
+        ("b/c1", r#"{"time":1772366400,"room":71.6,"UCWIT":"7.1","UCWF":0.31}"#),
+    ];
+    for round in 0..3 {
+        for (topic, payload) in messages {
+            let before = ALLOCATIONS.with(Cell::get);
+            rules.read(topic, payload.as_bytes(), &mut batch).unwrap();
+            let after = ALLOCATIONS.with(Cell::get);
+            assert!(!batch.is_empty() && batch.rejects().total() == 0, "{topic} {payload}");
+            // The first round lays out the memory that is used again.
+            assert!(round == 0 || after == before, "{topic} {payload}: {}", after - before);
+        }
+    }
 }

@@ -47,7 +47,8 @@ fn summary(loaded: &Loaded) -> String {
         Some(signer) => writeln!(text, "signed by:  {signer}"),
         None => writeln!(text, "signed by:  not asked for (bundle.public_key)"),
     };
-    for filter in checked.engine.topics.filters() {
+    write_rules(&mut text, loaded);
+    for filter in checked.engine.filters() {
         let _ = writeln!(text, "subscribes: {filter}");
     }
     let _ = writeln!(text, "subscribes: {}", checked.topics.command_filter());
@@ -59,4 +60,24 @@ fn summary(loaded: &Loaded) -> String {
         let _ = writeln!(text, "publishes:  {topic}");
     }
     text
+}
+
+/// Each rule with its filter, and which rules before it take a part of its topics.
+fn write_rules(text: &mut String, loaded: &Loaded) {
+    let engine = &loaded.checked.engine;
+    let (rules, _) = engine.bind(&loaded.bundle.manifest);
+    let rules: Vec<_> = rules.iter().collect();
+    let overlaps = engine.overlaps();
+    for (index, rule) in rules.iter().enumerate() {
+        let taken = overlaps.iter().filter(|overlap| overlap.second == index);
+        let taken: Vec<_> =
+            taken.filter_map(|overlap| rules.get(overlap.first)).map(|earlier| earlier.name()).collect();
+        let kind = rule.kind().name();
+        // Writing to a String cannot fail.
+        let _ = write!(text, "source:     {} ({kind}) {}", rule.name(), rule.filter());
+        let _ = match taken.as_slice() {
+            [] => writeln!(text),
+            names => writeln!(text, "; what {} leave of it", names.join(", ")),
+        };
+    }
 }

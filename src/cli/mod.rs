@@ -9,6 +9,7 @@ pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod exit;
+pub mod explain;
 pub mod features;
 mod generate;
 pub mod health;
@@ -72,6 +73,15 @@ Examples:
   cooltwin health --config /etc/cooltwin/cooltwin.toml --json | jq .health.units
   HEALTHCHECK CMD [\"cooltwin\", \"health\", \"--timeout\", \"5\"]   (in a container)";
 
+const EXPLAIN_EXAMPLES: &str = "\
+Nothing is sent and no broker is needed. The exit code is 1 when nothing of the
+message is used.
+
+Examples:
+  cooltwin explain --topic hvac/c1/sensors/UCAIT --payload 21.4
+  cooltwin explain -c new.toml -t site/1/state --payload-file message.json
+  mosquitto_sub -C 1 -t a/b | cooltwin explain -t a/b --payload-file -";
+
 const CONFIG_EXAMPLES: &str = "\
 Every setting is there with its meaning, its range and its default, ready to be
 edited. A setting that is left out has its default.
@@ -110,6 +120,9 @@ enum Command {
     /// Ask the running daemon over the broker how it is; fails unless it is well
     #[command(after_help = HEALTH_EXAMPLES)]
     Health(health::Args),
+    /// Say what becomes of one message: which rule reads it, what is found, converted and refused
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(explain::Args),
     /// Predict from a file of readings, or from a feature matrix
     Predict(predict::Args),
     /// Turn readings into the feature matrix the models see, for training and inspection
@@ -153,6 +166,7 @@ fn dispatch(command: Command) -> Outcome {
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::demo(&args),
         Command::Check(args) => check::check(&args),
+        Command::Explain(args) => explain::explain(&args),
         Command::Health(args) => health::health(&args),
         Command::Predict(args) => predict::predict(&args),
         Command::Features(args) => features::features(&args),

@@ -98,6 +98,12 @@ pub fn load(source: &Source) -> Result<Loaded, Vec<Refusal>> {
             None
         }
     };
+    if let Some((bundle, _)) = &bundle {
+        for (index, problem) in checked.engine.bind(&bundle.manifest).1 {
+            let source = settings.source.get(index);
+            errors.extend(source.map(|source| Refusal::configuration(source.problem(problem).to_string())));
+        }
+    }
     match bundle {
         Some((bundle, signed_by)) if errors.is_empty() => Ok(Loaded { settings, checked, bundle, signed_by }),
         _ => Err(errors),

@@ -6,6 +6,7 @@ mod problem;
 mod reference;
 mod secret;
 mod sections;
+mod sources;
 mod table;
 mod template;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use sections::{
     AlarmSettings, BundleSettings, EngineSection, HealthSettings, InstanceSettings, LogSettings,
     MqttSettings, PayloadSettings, Settings, StateSettings, TopicSettings,
 };
+pub use sources::SourceSettings;
 pub use table::{Applies, KeySpec, SectionSpec};
 pub use template::template;
 pub use value::SettingValue;
@@ -78,7 +80,21 @@ impl Source {
         let specs = Settings::specs();
         let mut problems = Vec::new();
         let mut flat = BTreeMap::new();
+        let file = self.file.as_ref().map_or_else(String::new, |file| file.display().to_string());
+        let sources = sources::read(text.unwrap_or_default(), &file, &mut problems);
         for (section, value) in values {
+            if section == sources::SECTION {
+                let is_written = matches!(value.kind, ValueKind::Array(_));
+                if !is_written && problems.iter().all(|problem| problem.key != section) {
+                    problems.push(Problem::new(
+                        section,
+                        None,
+                        "is a list of rules",
+                        "write them in the file",
+                    ));
+                }
+                continue;
+            }
             let origin = value.origin().map(str::to_owned);
             match value.kind {
                 ValueKind::Table(keys) if specs.iter().any(|spec| spec.name == section) => {
@@ -93,7 +109,7 @@ impl Source {
             }
         }
         let mut reader = Reader::new(flat);
-        let settings = Settings::read(&mut reader);
+        let settings = Settings { source: sources, ..Settings::read(&mut reader) };
         problems.append(&mut reader.problems);
         problems.extend(
             reader.leftover().map(|(name, value)| Problem {

@@ -5,21 +5,16 @@
 //! well-formed payload.
 
 use std::collections::HashMap;
-use std::fmt;
 
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::json::{check_depth, is_json, number, read_object, text_of, without_bare_words};
 use super::reject::RejectReason;
+use super::source::Pointer;
 use super::time::{Timestamp, ZoneSpec};
 
 /// Most keys read of one frame: several times any unit's sensors, and a bound on the work for one message.
 pub const MAX_FRAME_KEYS: usize = 1024;
-/// Deepest nesting accepted; a reading needs three levels.
-pub const MAX_JSON_DEPTH: usize = 16;
-
-/// Stands for a bare NaN or infinity while a frame is read again; JSON text, so that it parses.
-const NOT_FINITE_MARK: &str = "\"\\u0000not finite\"";
 
 /// Where value and time stand in a JSON payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +54,8 @@ pub struct DecodedReading {
 pub struct Decoder {
     channels: HashMap<String, usize>,
     keys: PayloadKeys,
+    value: Option<Pointer>,
+    time: Option<Pointer>,
     zone: ZoneSpec,
     readings: Vec<DecodedReading>,
     /// Position in `readings` of each channel in the present frame, plus one; zero when absent.
@@ -84,7 +81,18 @@ impl Decoder {
         let channels: HashMap<String, usize> =
             names.into_iter().enumerate().map(|(index, name)| (name.to_owned(), index)).collect();
         let count = channels.len();
-        Self { channels, keys, zone, readings: Vec::with_capacity(count), seen: vec![0; count], unknown: 0 }
+        // What is no pointer leads nowhere; settings are checked before they come here.
+        let (value, time) = (Pointer::parse(&keys.value).ok(), Pointer::parse(&keys.time).ok());
+        Self {
+            channels,
+            keys,
+            value,
+            time,
+            zone,
+            readings: Vec::with_capacity(count),
+            seen: vec![0; count],
+            unknown: 0,
+        }
     }
 
     /// Index of the channel called `name`.
@@ -105,11 +113,12 @@ impl Decoder {
             check_depth(text)?;
             let document: &RawValue =
                 serde_json::from_str(text).map_err(|_| RejectReason::MalformedPayload)?;
-            time = match pointer(document.get(), &self.keys.time) {
+            time = match self.time.as_ref().and_then(|time| time.find(document.get())) {
                 Some(raw) => parse_time(raw, &self.zone)?,
                 None => None,
             };
-            let raw = pointer(document.get(), &self.keys.value).ok_or(RejectReason::UnexpectedShape)?;
+            let found = self.value.as_ref().and_then(|value| value.find(document.get()));
+            let raw = found.ok_or(RejectReason::UnexpectedShape)?;
             number(raw)
         } else {
             number(text)
@@ -142,8 +151,11 @@ impl Decoder {
         self.unknown = 0;
         if !text.trim_start().starts_with('{') {
             // Well-formed JSON of another kind is told apart from garbage.
-            let is_json = serde_json::from_str::<&RawValue>(text).is_ok();
-            return Err(if is_json { RejectReason::UnexpectedShape } else { RejectReason::MalformedPayload });
+            return Err(if is_json(text) {
+                RejectReason::UnexpectedShape
+            } else {
+                RejectReason::MalformedPayload
+            });
         }
         let mut scan = FrameScan { decoder: self, time: None, data: None, failure: None, keys: 0 };
         read_object(text, |key, raw| scan.entry(key, raw))?;
@@ -214,49 +226,6 @@ impl<'t> FrameScan<'_, 't> {
     }
 }
 
-fn text_of(payload: &[u8]) -> Result<&str, RejectReason> {
-    std::str::from_utf8(payload).map_err(|_| RejectReason::MalformedPayload)
-}
-
-/// Refuses nesting beyond [`MAX_JSON_DEPTH`] before any parser sees it.
-fn check_depth(text: &str) -> Result<(), RejectReason> {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for byte in text.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => {
-                depth += 1;
-                if depth > MAX_JSON_DEPTH {
-                    return Err(RejectReason::MalformedPayload);
-                }
-            }
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Judges one value's text as a number.
-fn number(raw: &str) -> Result<f64, RejectReason> {
-    if raw == NOT_FINITE_MARK {
-        return Err(RejectReason::NotFinite);
-    }
-    let first = raw.bytes().next().unwrap_or(b' ');
-    if !(first.is_ascii_digit() || first == b'-' || first == b'+' || first == b'.') {
-        let word = raw.trim_start_matches(['+', '-']);
-        let is_not_finite = ["nan", "inf", "infinity"].iter().any(|known| word.eq_ignore_ascii_case(known));
-        return Err(if is_not_finite { RejectReason::NotFinite } else { RejectReason::NotANumber });
-    }
-    match raw.parse::<f64>() {
-        Ok(value) if value.is_finite() => Ok(value),
-        Ok(_) => Err(RejectReason::NotFinite),
-        Err(_) => Err(RejectReason::NotANumber),
-    }
-}
-
 /// A time as JSON text: string or number; null means none.
 fn parse_time(raw: &str, zone: &ZoneSpec) -> Result<Option<Timestamp>, RejectReason> {
     if raw == "null" {
@@ -269,93 +238,6 @@ fn parse_time(raw: &str, zone: &ZoneSpec) -> Result<Option<Timestamp>, RejectRea
         raw.parse::<f64>().ok().and_then(Timestamp::from_epoch_number)
     };
     time.map(Some).ok_or(RejectReason::InvalidTime)
-}
-
-/// Raw text that a JSON pointer (`/a/b`) leads to. Array steps are not supported: no reading needs them.
-fn pointer<'t>(text: &'t str, path: &str) -> Option<&'t str> {
-    let mut current = text;
-    for step in path.strip_prefix('/')?.split('/') {
-        let mut found = None;
-        read_object(current, |key, raw| {
-            if key == step {
-                found = Some(raw);
-            }
-        })
-        .ok()?;
-        current = found?;
-    }
-    Some(current)
-}
-
-/// Calls `visit` with each key and the raw text of its value.
-fn read_object<'t>(text: &'t str, visit: impl FnMut(&str, &'t str)) -> Result<(), RejectReason> {
-    struct Entries<F>(F);
-    impl<'t, F: FnMut(&str, &'t str)> Visitor<'t> for Entries<F> {
-        type Value = ();
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-        fn visit_map<A: MapAccess<'t>>(mut self, mut map: A) -> Result<(), A::Error> {
-            while let Some(key) = map.next_key::<Key<'t>>()? {
-                let raw: &'t RawValue = map.next_value()?;
-                (self.0)(key.0.as_ref(), raw.get());
-            }
-            Ok(())
-        }
-    }
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    deserializer.deserialize_map(Entries(visit)).map_err(|_| RejectReason::MalformedPayload)?;
-    deserializer.end().map_err(|_| RejectReason::MalformedPayload)
-}
-
-/// An object's key, borrowed from the payload unless it has escapes.
-struct Key<'t>(std::borrow::Cow<'t, str>);
-
-impl<'de> serde::Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct KeyVisitor;
-        impl<'de> Visitor<'de> for KeyVisitor {
-            type Value = Key<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Key<'de>, E> {
-                Ok(Key(text.into()))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Key<'de>, E> {
-                Ok(Key(text.to_owned().into()))
-            }
-        }
-        deserializer.deserialize_str(KeyVisitor)
-    }
-}
-
-/// The text with bare `NaN`, `Infinity` and `-Infinity` outside strings put in quotes, so that JSON can
-/// read the rest; `None` when there is none of them.
-fn without_bare_words(text: &str) -> Option<String> {
-    let mut repaired = String::with_capacity(text.len() + 16);
-    let (mut in_string, mut escaped, mut changed) = (false, false, false);
-    let mut rest = text;
-    while let Some(character) = rest.chars().next() {
-        if !in_string {
-            let words = ["NaN", "-Infinity", "Infinity", "nan", "-inf", "inf"];
-            if let Some(after) = words.iter().find_map(|word| rest.strip_prefix(word)) {
-                repaired.push_str(NOT_FINITE_MARK);
-                changed = true;
-                rest = after;
-                continue;
-            }
-        }
-        match character {
-            _ if escaped => escaped = false,
-            '\\' if in_string => escaped = true,
-            '"' => in_string = !in_string,
-            _ => {}
-        }
-        repaired.push(character);
-        rest = rest.get(character.len_utf8()..).unwrap_or("");
-    }
-    changed.then_some(repaired)
 }
 
 #[cfg(test)]

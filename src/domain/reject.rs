@@ -39,6 +39,8 @@ pub enum RejectReason {
     LateReading,
     /// A retained message without a time of its own: its age is unknown.
     RetainedWithoutTime,
+    /// A number that means: no value, by the rule that reads it.
+    SentinelValue,
 }
 
 /// Number of reasons, the length of the counter table.
@@ -46,7 +48,7 @@ const REASONS: usize = RejectReason::ALL.len();
 
 impl RejectReason {
     /// All reasons, in the order of their counters.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::UnknownTopic,
         Self::PayloadTooLarge,
         Self::MalformedPayload,
@@ -63,6 +65,7 @@ impl RejectReason {
         Self::FutureTime,
         Self::LateReading,
         Self::RetainedWithoutTime,
+        Self::SentinelValue,
     ];
 
     /// The name it has in the health document and in log lines.
@@ -85,6 +88,7 @@ impl RejectReason {
             Self::FutureTime => "future_time",
             Self::LateReading => "late_reading",
             Self::RetainedWithoutTime => "retained_without_time",
+            Self::SentinelValue => "sentinel_value",
         }
     }
 }
@@ -104,8 +108,13 @@ pub struct RejectCounts {
 impl RejectCounts {
     /// Counts one more of `reason`.
     pub fn add(&mut self, reason: RejectReason) {
+        self.add_many(reason, 1);
+    }
+
+    /// Counts `more` of `reason`.
+    pub fn add_many(&mut self, reason: RejectReason, more: u64) {
         if let Some(count) = self.counts.get_mut(reason as usize) {
-            *count = count.saturating_add(1);
+            *count = count.saturating_add(more);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::unit::{Unit, UnitTopics};
 use super::{Engine, Input};
-use crate::domain::{DecodedReading, Effect, Monotonic, Now, RejectReason, Timestamp, Token, UnitId};
+use crate::domain::{Batch, DecodedReading, Effect, Monotonic, Now, RejectReason, Timestamp, Token, UnitId};
 
 /// How many times `settle` a unit that is never quiet waits at most.
 const SETTLE_LIMIT: u32 = 10;
@@ -50,30 +50,71 @@ impl Engine {
         if payload.len() > self.settings.max_payload_bytes {
             return Err(RejectReason::PayloadTooLarge);
         }
-        let topics = &self.settings.topics;
-        let (unit, sensor) = match topics.frame.capture(topic, "unit", "") {
-            Some((unit, _)) => (unit, None),
-            None => match topics.reading.capture(topic, "unit", "sensor") {
-                Some((unit, sensor)) => (unit, Some(sensor)),
-                None => return Err(RejectReason::UnknownTopic),
-            },
-        };
-        UnitId::check(unit).map_err(|_| RejectReason::InvalidUnit)?;
-        let decoded = match sensor {
-            None => self.decoder.frame(payload)?,
-            Some(sensor) => {
-                let channel = self.decoder.channel(sensor).ok_or(RejectReason::UnknownSensor)?;
-                self.decoder.reading(channel, payload)?
-            }
-        };
-        for _ in 0..decoded.unknown {
-            self.counters.rejects.add(RejectReason::UnknownSensor);
+        let mut batch = std::mem::take(&mut self.batch);
+        let outcome = self.rules.read(topic, payload, &mut batch);
+        for (reason, count) in batch.rejects().iter() {
+            self.counters.rejects.add_many(reason, count);
         }
-        let time = decoded.time;
-        self.readings.clear();
-        self.readings.extend_from_slice(decoded.readings);
-        let arrival = Arrival { unit, time, retained, is_frame: sensor.is_none(), token, arrived };
-        self.apply(now, &arrival, effects)
+        let outcome =
+            outcome.and_then(|()| self.take_batch(now, &batch, (retained, token, arrived), effects));
+        self.batch = batch;
+        outcome
+    }
+
+    /// Takes what a message held: of one unit at one time as it always was, of several all of it before any is
+    /// predicted, at once: units that waited for quiet would want the message acknowledged at different times. It is
+    /// acknowledged behind everything that it caused.
+    fn take_batch(
+        &mut self,
+        now: Now,
+        batch: &Batch,
+        (retained, token, arrived): (bool, Option<Token>, Monotonic),
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), RejectReason> {
+        if batch.len() == 1
+            && let Some(group) = batch.group(0)
+        {
+            let (unit, time, is_frame) = (group.unit, group.time, batch.is_frame());
+            self.readings.clear();
+            self.readings.extend_from_slice(group.readings);
+            let arrival = Arrival { unit, time, retained, is_frame, token, arrived };
+            return self.take_group(now, &arrival, effects);
+        }
+        let mut due: Vec<UnitId> = Vec::new();
+        for group in (0..batch.len()).filter_map(|index| batch.group(index)) {
+            self.readings.clear();
+            self.readings.extend_from_slice(group.readings);
+            let (unit, time) = (group.unit, group.time);
+            let arrival = Arrival { unit, time, retained, is_frame: true, token: None, arrived };
+            match self.apply(now, &arrival, effects) {
+                Ok(Some(id)) => due.push(id),
+                Ok(None) => {}
+                Err(reason) => self.counters.rejects.add(reason),
+            }
+        }
+        due.sort_unstable();
+        due.dedup();
+        for id in due {
+            let arrival =
+                Arrival { unit: id.as_str(), time: None, retained, is_frame: true, token: None, arrived };
+            self.schedule(now, &id, &arrival, effects);
+        }
+        effects.extend(token.map(Effect::Acknowledge));
+        Ok(())
+    }
+
+    /// Takes the readings of one unit at one time, for which the message waits.
+    fn take_group(
+        &mut self,
+        now: Now,
+        arrival: &Arrival<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), RejectReason> {
+        match self.apply(now, arrival, effects)? {
+            Some(id) => self.schedule(now, &id, arrival, effects),
+            None => effects.extend(arrival.token.map(Effect::Acknowledge)),
+        }
+        Ok(())
     }
 
     fn take_readings(
@@ -87,22 +128,23 @@ impl Engine {
         UnitId::check(unit).map_err(|_| RejectReason::InvalidUnit)?;
         self.readings.clear();
         for (name, value) in readings {
-            match self.decoder.channel(name) {
+            match self.rules.channel(name) {
                 Some(channel) => self.readings.push(DecodedReading { channel, value: Ok(*value) }),
                 None => self.counters.rejects.add(RejectReason::UnknownSensor),
             }
         }
         let arrived = now.monotonic;
         let arrival = Arrival { unit, time, retained: false, is_frame: true, token: None, arrived };
-        self.apply(now, &arrival, effects)
+        self.take_group(now, &arrival, effects)
     }
 
+    /// Puts readings into the unit's state. Gives the unit if any of them was of use.
     fn apply(
         &mut self,
         now: Now,
         arrival: &Arrival<'_>,
         effects: &mut Vec<Effect>,
-    ) -> Result<(), RejectReason> {
+    ) -> Result<Option<UnitId>, RejectReason> {
         let waited = now.monotonic.since(arrival.arrived);
         let live = arrival.time.filter(|_| !arrival.retained);
         let (now, told) = self.time_for(now, arrival.unit, live, waited);
@@ -113,7 +155,7 @@ impl Engine {
         }
         // A message without one usable number neither makes a unit known nor keeps it alive.
         if !self.readings.iter().any(|reading| reading.value.is_ok()) {
-            return self.count_unusable();
+            return Err(self.count_unusable());
         }
         if !arrival.retained {
             self.heard(now, arrival.is_frame, effects);
@@ -145,12 +187,7 @@ impl Engine {
             }
         }
         self.counters.readings += applied;
-        if applied == 0 {
-            effects.extend(arrival.token.map(Effect::Acknowledge));
-            return Ok(());
-        }
-        self.schedule(now, &id, arrival, effects);
-        Ok(())
+        Ok((applied > 0).then_some(id))
     }
 
     /// The time of the payload if it is there and can be believed, else that of the arrival. A retained
@@ -169,13 +206,13 @@ impl Engine {
     }
 
     /// Counts each unusable reading; the last one's reason stands for the message.
-    fn count_unusable(&mut self) -> Result<(), RejectReason> {
+    fn count_unusable(&mut self) -> RejectReason {
         let mut reasons = self.readings.iter().filter_map(|reading| reading.value.err());
         let last = reasons.next_back();
         for reason in reasons {
             self.counters.rejects.add(reason);
         }
-        Err(last.unwrap_or(RejectReason::UnexpectedShape))
+        last.unwrap_or(RejectReason::UnexpectedShape)
     }
 
     fn known_unit(

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use super::silence::SilenceLimits;
+use crate::bundle::Manifest;
+use crate::domain::source::{Channel, Overlap, filter, overlaps};
 use crate::domain::{
-    AlarmId, CLOCK_FLOOR, PayloadKeys, Timestamp, TopicError, TopicTemplate, UnitId, ZoneSpec,
+    AlarmId, CLOCK_FLOOR, PayloadKeys, Rule, RuleProblem, Rules, Timestamp, TopicError, TopicTemplate,
+    UnitId, ZoneSpec,
 };
 
 /// Input and output topics, already checked.
@@ -82,12 +85,6 @@ impl Topics {
         }
     }
 
-    /// The filters to subscribe to.
-    #[must_use]
-    pub fn filters(&self) -> Vec<String> {
-        vec![self.frame.filter(), self.reading.filter()]
-    }
-
     /// Everything that is published, by the name of its setting.
     #[must_use]
     pub fn outputs(&self) -> [(&'static str, &TopicTemplate); 4] {
@@ -113,6 +110,8 @@ impl Default for Topics {
 pub struct EngineSettings {
     /// Topics in and out.
     pub topics: Topics,
+    /// What comes in by other topics, in the order in which the rules are tried.
+    pub sources: Vec<Rule>,
     /// Where value and time stand in payloads.
     pub keys: PayloadKeys,
     /// Zone of times that come without an offset.
@@ -145,6 +144,31 @@ pub struct EngineSettings {
 }
 
 impl EngineSettings {
+    /// The rules tied to a bundle's sensors, and what is wrong with them there, by the rule's place.
+    #[must_use]
+    pub fn bind(&self, manifest: &Manifest) -> (Rules, Vec<(usize, RuleProblem)>) {
+        let channels: Vec<Channel<'_>> = manifest
+            .channels()
+            .into_iter()
+            .map(|name| Channel { name, unit: manifest.unit_of(name).unwrap_or_default() })
+            .collect();
+        let topics = (&self.topics.frame, &self.topics.reading);
+        Rules::new(&self.sources, topics, self.keys.clone(), &self.zone, &channels)
+    }
+
+    /// Every two rules that can match the same topic.
+    #[must_use]
+    pub fn overlaps(&self) -> Vec<Overlap> {
+        overlaps(&self.sources, &self.topics.frame, &self.topics.reading, &self.zone)
+    }
+
+    /// The filters to subscribe to: no two match the same topic, so that no message comes twice.
+    #[must_use]
+    pub fn filters(&self) -> Vec<String> {
+        let built_in = [self.topics.frame.filter(), self.topics.reading.filter()];
+        filter::fewest(&self.sources.iter().map(Rule::filter).chain(built_in).collect::<Vec<_>>())
+    }
+
     /// Where an alarm of a unit stands.
     #[must_use]
     pub fn unit_alarm_topic(&self, unit: &UnitId, alarm: AlarmId) -> String {
@@ -162,6 +186,7 @@ impl Default for EngineSettings {
     fn default() -> Self {
         Self {
             topics: Topics::default(),
+            sources: Vec::new(),
             keys: PayloadKeys::default(),
             zone: ZoneSpec::utc(),
             settle: Duration::from_millis(100),
@@ -185,7 +210,7 @@ mod tests {
 
     #[test]
     fn default_filters() {
-        assert_eq!(Topics::default().filters(), ["hvac/+/sensors", "hvac/+/sensors/+"]);
+        assert_eq!(EngineSettings::default().filters(), ["hvac/+/sensors", "hvac/+/sensors/+"]);
     }
 
     #[test]

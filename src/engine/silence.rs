@@ -106,12 +106,12 @@ impl Engine {
     }
 
     fn source_alarm(&self, id: AlarmId, limit: Duration) -> Alarm {
-        let topics = &self.settings.topics;
         let (what, filters) = match id {
-            AlarmId::FramesSilent => ("frame", topics.frame.filter()),
-            AlarmId::ReadingsSilent => ("single reading", topics.reading.filter()),
-            _ => ("frame or reading", topics.filters().join(" or ")),
+            AlarmId::FramesSilent => ("frame", self.rules.filters(Some(true))),
+            AlarmId::ReadingsSilent => ("single reading", self.rules.filters(Some(false))),
+            _ => ("frame or reading", self.rules.filters(None)),
         };
+        let filters = filters.join(" or ");
         let text = format!(
             "no usable {what} has come on {filters} for {}; the broker may be denying this client to read, which \
              many brokers do without saying so",

@@ -24,6 +24,11 @@ pub(crate) fn tiny() -> Bundle {
     Bundle::load(&files("tests/bundles/tiny")).unwrap_or_else(|error| panic!("tiny bundle: {error}"))
 }
 
+/// The reference bundle, loaded.
+pub(crate) fn reference() -> Bundle {
+    Bundle::load(&files("models/unit-cooler")).unwrap_or_else(|error| panic!("reference bundle: {error}"))
+}
+
 fn problems(change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>)) -> Vec<String> {
     let mut files = files("tests/bundles/tiny");
     change(&mut files.0);

@@ -20,5 +20,7 @@ mod guides;
 mod journal;
 mod reload;
 mod scenarios;
+#[cfg(feature = "daemon")]
+mod sources;
 mod streaming;
 mod warm;

@@ -77,7 +77,7 @@ impl LinkSettings {
     pub(in crate::daemon) fn new(settings: &Settings, checked: &Checked) -> Self {
         let readings = settings.mqtt.subscribe_qos == 1;
         let mut subscribe: Vec<_> =
-            checked.engine.topics.filters().into_iter().map(|filter| (filter, readings)).collect();
+            checked.engine.filters().into_iter().map(|filter| (filter, readings)).collect();
         subscribe.push((checked.topics.command_filter(), true));
         if !settings.mqtt.probe_interval.is_zero() {
             subscribe.push((checked.topics.probe.clone(), false));

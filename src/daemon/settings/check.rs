@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::files::{self, Content};
 use super::problem::{Problem, SettingsErrors};
-use super::{BundleSettings, Settings};
+use super::{BundleSettings, Settings, sources};
 use crate::bundle::PublicKey;
 use crate::domain::{CLOCK_FLOOR, PayloadKeys, TopicTemplate, ZoneSpec};
 use crate::engine::{EngineSettings, SilenceLimits, TopicTexts, Topics};
@@ -110,7 +110,10 @@ impl Settings {
             engine.daemon_alarms.clone_from(&topics.alarms);
         }
         if let (Some(engine), Some(topics)) = (&engine, &topics) {
-            feedback::check(&engine.topics, topics, &mut problems);
+            feedback::check(engine, topics, &mut problems);
+        }
+        if let Some(engine) = &engine {
+            check_overlaps(engine, &mut problems);
         }
         check_probe(self.mqtt.probe_interval, &mut problems);
         check_log(&self.log, &mut problems);
@@ -178,8 +181,10 @@ impl Settings {
             }
         }
         let (Ok(topics), Ok(zone)) = (topics, zone) else { return None };
+        let sources = sources::check(&self.source, &zone, problems);
         Some(EngineSettings {
             topics,
+            sources,
             keys: PayloadKeys {
                 value: self.payload.value.clone(),
                 time: self.payload.time.clone(),
@@ -240,6 +245,20 @@ fn bundle_key(bundle: &BundleSettings, problems: &mut Vec<Problem>) -> Option<Pu
         problems.push(Problem::new("bundle.public_key", format!("\"{written}\""), reason, remedy));
     };
     text.and_then(|text| PublicKey::parse(&text)).map_err(refuse).ok()
+}
+
+/// Refuses rules of which it depends on their order which of them reads a topic.
+fn check_overlaps(engine: &EngineSettings, problems: &mut Vec<Problem>) {
+    for overlap in engine.overlaps() {
+        let Some(found) = overlap.problem else { continue };
+        // The built-in rules come last, by the names of their settings.
+        let key = match engine.sources.get(overlap.second) {
+            Some(rule) => format!("source \"{}\" {}", rule.name(), found.key),
+            None if overlap.second == engine.sources.len() => "topics.frame".to_owned(),
+            None => "topics.reading".to_owned(),
+        };
+        problems.push(Problem::new(key, found.value, found.reason, found.remedy));
+    }
 }
 
 fn topic_problem(field: &str, value: &str, reason: &str) -> Problem {

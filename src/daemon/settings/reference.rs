@@ -25,6 +25,14 @@ name that systemd has laid out for the service (see [install.md](install.md#tls-
 **Changing settings while the daemon runs**: edit, then `systemctl reload cooltwin`. What is wrong leaves everything as it was.
 ";
 
+/// Rules are no settings with defaults; they have a page of their own.
+const SOURCES: &str = "
+## [[source]]
+
+Rules by which other topics, payloads and units of measurement come in, as many as needed, at the end of the file. Taken over by a
+reload; where their topics change, the daemon connects anew. See [sources.md](sources.md).
+";
+
 /// The reference of every setting.
 #[must_use]
 pub fn reference() -> String {
@@ -41,6 +49,7 @@ pub fn reference() -> String {
             write_key(&mut text, section.name, key);
         }
     }
+    text.push_str(SOURCES);
     text
 }
 

@@ -7,9 +7,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Secret;
 use super::table::{Applies, KeySpec, Reader, SectionSpec, sections};
 use super::value::SettingValue;
+use super::{Secret, SourceSettings};
 
 const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)

@@ -134,6 +134,8 @@ macro_rules! sections {
         #[derive(Debug, Clone, PartialEq, Default)]
         pub struct Settings {
             $($(#[doc = $section_doc])+ pub $section: $Section,)+
+            /// How other topics and payloads come in, in the order in which they are tried.
+            pub source: Vec<SourceSettings>,
         }
 
         impl Settings {
@@ -148,7 +150,7 @@ macro_rules! sections {
                             sections!(@allowed $kind $(, $low => $high)?),
                         ),
                     )+},
-                )+}
+                )+ source: Vec::new() }
             }
 
             /// Every `section.key` that another configuration sets otherwise, with what a reload makes of it.

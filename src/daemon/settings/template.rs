@@ -13,6 +13,23 @@ const HEADER: &str = "\
 # `cooltwin check --config FILE` says everything that is wrong with a file, without starting.
 ";
 
+/// What stands behind the sections: rules have no defaults that could be listed.
+const SOURCES: &str = "
+# Other topics, payloads and units of measurement come in by rules, as many as needed, here at the end of the file.
+# docs/sources.md tells what they can do; config/examples has one for each kind of payload.
+#
+#   [[source]]
+#   name = \"ahu\"
+#   topic = \"site/+/ahu/{unit}/{sensor}/state\"
+#   kind = \"number\"
+#   [source.rename]
+#   room_temp = \"UCAIT\"
+#   [source.sensors]
+#   UCAIT = { from = \"degF\", invalid = [-999] }
+#
+# `cooltwin explain --config FILE --topic TOPIC --payload PAYLOAD` says what becomes of a message.
+";
+
 /// The complete documented configuration with every default.
 #[must_use]
 pub fn template() -> String {
@@ -28,6 +45,7 @@ pub fn template() -> String {
             write_key(&mut text, key);
         }
     }
+    text.push_str(SOURCES);
     text
 }
 

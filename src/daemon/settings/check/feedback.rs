@@ -3,11 +3,13 @@
 
 use crate::daemon::settings::DaemonTopics;
 use crate::daemon::settings::problem::Problem;
-use crate::engine::Topics;
+use crate::domain::source::filter::overlap;
+use crate::engine::EngineSettings;
 
 /// Notes every input that could match an output, and every data topic that could match a command: who may
 /// publish readings is not thereby allowed to command the daemon.
-pub(super) fn check(topics: &Topics, own: &DaemonTopics, problems: &mut Vec<Problem>) {
+pub(super) fn check(engine: &EngineSettings, own: &DaemonTopics, problems: &mut Vec<Problem>) {
+    let topics = &engine.topics;
     let commands = own.command_filter();
     let mut outputs: Vec<(String, String)> = topics
         .outputs()
@@ -28,20 +30,15 @@ pub(super) fn check(topics: &Topics, own: &DaemonTopics, problems: &mut Vec<Prob
     for (what, output) in &outputs {
         refuse_overlap("topics.daemon", &commands, what, output);
     }
-    for (key, input) in [("topics.reading", topics.reading.filter()), ("topics.frame", topics.frame.filter())]
-    {
+    let built_in = [("topics.reading", topics.reading.filter()), ("topics.frame", topics.frame.filter())];
+    let rules =
+        engine.sources.iter().map(|rule| (format!("source \"{}\" topic", rule.name()), rule.filter()));
+    for (key, input) in built_in.into_iter().map(|(key, input)| (key.to_owned(), input)).chain(rules) {
         for (what, output) in &outputs {
-            refuse_overlap(key, &input, what, output);
+            refuse_overlap(&key, &input, what, output);
         }
-        refuse_overlap(key, &input, "the daemon's commands", &commands);
+        refuse_overlap(&key, &input, "the daemon's commands", &commands);
     }
-}
-
-/// Is there a topic that both filters match? Without `#`, which no template has, each level decides by itself.
-fn overlap(one: &str, other: &str) -> bool {
-    let (one, other) = (one.split('/'), other.split('/'));
-    one.clone().count() == other.clone().count()
-        && one.zip(other).all(|(mine, theirs)| mine == theirs || mine == "+" || theirs == "+")
 }
 
 #[cfg(test)]

@@ -1,0 +1,28 @@
+//! Source rules: how the topics and payloads of a site become readings.
+//!
+//! A rule is written as a [`RuleSpec`], checked by itself as a [`Rule`], and tied to a bundle's sensors in
+//! [`Rules`], which read messages into a [`Batch`]. The first rule whose topics match reads a message; overlaps are
+//! refused beforehand ([`overlaps`]), so the order matters only where a rule says that it takes what is left.
+
+mod batch;
+mod clock;
+mod convert;
+pub mod filter;
+mod pattern;
+mod pointer;
+mod read;
+mod rule;
+mod rules;
+mod spec;
+#[cfg(test)]
+mod tests;
+mod units;
+
+pub use batch::{Batch, Group, MAX_GROUPS, Note};
+pub use clock::TimeFormat;
+pub use pattern::{Captured, Pattern};
+pub use pointer::Pointer;
+pub use rule::{Kind, MAX_NAMES, Rule};
+pub use rules::{Channel, MAX_RULES, Overlap, Rules, overlaps};
+pub use spec::{ConversionSpec, RuleProblem, RuleSpec};
+pub use units::Change;
