@@ -119,6 +119,10 @@ pub struct Engine {
     waiting: usize,
     /// Since when messages can come, if they can.
     open_since: Option<Monotonic>,
+    /// The same, but for pauses of seconds.
+    listening_since: Option<Monotonic>,
+    /// When they could last not come any more.
+    closed_at: Option<Monotonic>,
     last_heard: LastHeard,
     /// Whether the clock last told a time before it can have been set.
     is_clock_unset: bool,
@@ -158,6 +162,8 @@ impl Engine {
             units: BTreeMap::new(),
             waiting: 0,
             open_since: None,
+            listening_since: None,
+            closed_at: None,
             last_heard: LastHeard::default(),
             is_clock_unset: false,
             has_swept: false,
@@ -183,13 +189,12 @@ impl Engine {
                 }
             }
             Input::Opened => {
-                self.open_since = Some(now.monotonic);
+                self.open(now);
                 if !std::mem::replace(&mut self.has_swept, true) {
                     self.sweep_daemon(effects);
                 }
-                self.watch_all(now);
             }
-            Input::Closed => self.open_since = None,
+            Input::Closed => self.close(now),
             Input::Raise(alarm) => self.raise(now, alarm, effects),
             Input::Clear(id) => self.clear(id, effects),
         }
@@ -309,15 +314,19 @@ impl Engine {
         self.counters = old.counters;
         self.alarms = old.alarms;
         self.open_since = old.open_since;
+        self.listening_since = old.listening_since;
+        self.closed_at = old.closed_at;
         self.last_heard = old.last_heard;
         self.has_swept = old.has_swept;
         self.is_clock_unset = old.is_clock_unset;
         self.unit_alarms = old.unit_alarms;
         for (id, unit) in old.units {
             let topics = UnitTopics::new(&self.settings.topics, &id, self.bundle.targets());
+            let quality = unit.quality();
             let state = if alike { unit.state } else { carried(&unit.state, &kept, assembler) };
             let mut adopted = Unit::new(state, topics, unit.last_heard);
             adopted.seq = unit.seq;
+            adopted.carried = quality;
             adopted.alarms = unit.alarms;
             adopted.last_live = unit.last_live;
             adopted.told = unit.told;

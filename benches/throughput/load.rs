@@ -89,16 +89,12 @@ fn flood(address: &str, arguments: &Arguments, payload: &str, done: &AtomicBool)
     let mut out = Vec::new();
     while !done.load(Ordering::Relaxed) {
         out.clear();
-        for number in sent..due(begin, arguments.strangers).min(sent + BATCH) {
-            put_publish(
-                &mut out,
-                arguments.qos,
-                number,
-                &format!("hvac/stranger-{number}/sensors"),
-                &["{", payload],
-            );
-            sent += 1;
+        let upto = due(begin, arguments.strangers).min(sent + BATCH);
+        for number in sent..upto {
+            let topic = format!("hvac/stranger-{number}/sensors");
+            put_publish(&mut out, arguments.qos, number, &topic, &["{", payload]);
         }
+        sent = upto;
         if out.is_empty() {
             std::thread::sleep(PAUSE);
         } else {

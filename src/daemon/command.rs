@@ -1,7 +1,7 @@
 //! Commands that come over MQTT: which, and where the answer goes.
 
 use crate::daemon::settings::DaemonTopics;
-use crate::domain::topic::MAX_TOPIC_BYTES;
+use crate::domain::topic::{MAX_TOPIC_BYTES, is_unfit};
 use crate::engine::Topics;
 
 /// Longest command payload read; it holds one topic.
@@ -82,7 +82,7 @@ fn checked_reply_topic(topic: String, own: &DaemonTopics, inputs: &Topics) -> Re
     let is_plain = !topic.is_empty()
         && topic.len() <= MAX_TOPIC_BYTES
         && !topic.starts_with('$')
-        && !topic.contains(['+', '#', '\0']);
+        && !topic.contains(|c| matches!(c, '+' | '#') || is_unfit(c));
     if !is_plain {
         return Err("reply_to is no topic to publish on".to_owned());
     }
@@ -139,6 +139,11 @@ mod tests {
         {
             let payload = format!(r#"{{"reply_to": "{topic}"}}"#);
             assert_eq!(read("health", &payload).unwrap_err().reason, "invalid_reply_topic", "{topic}");
+        }
+        // Brokers close the connection for them.
+        for character in ["\\u0001", "\\n", "\\u0000", "\\ufdd0", "\\uffff", "\\u0085"] {
+            let payload = format!(r#"{{"reply_to": "desk/{character}"}}"#);
+            assert_eq!(read("health", &payload).unwrap_err().reason, "invalid_reply_topic", "{character}");
         }
         let unknown = read("explode", "").unwrap_err();
         assert!(unknown.reason == "unknown_command" && unknown.text.contains("health"), "{unknown:?}");

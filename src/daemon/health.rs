@@ -412,7 +412,7 @@ impl Statistics {
 }
 
 /// Messages that were not handed on, with the reason.
-pub(super) fn lost_messages(outbox: &Outbox, inbox: &Inbox) -> [(&'static str, u64); 6] {
+pub(super) fn lost_messages(outbox: &Outbox, inbox: &Inbox) -> [(&'static str, u64); 7] {
     let out = outbox.drops();
     [
         ("received_while_busy", inbox.dropped()),
@@ -421,6 +421,7 @@ pub(super) fn lost_messages(outbox: &Outbox, inbox: &Inbox) -> [(&'static str, u
         ("publish_while_slow", out.slow),
         ("publish_while_full", out.full),
         ("publish_oversize", out.oversize),
+        ("answer_unconfirmed", out.answers),
     ]
 }
 

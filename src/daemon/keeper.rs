@@ -69,6 +69,12 @@ impl Keeper {
         Self { file, due, saving: None, is_due: false }
     }
 
+    /// Goes on with other settings. What is being saved is awaited first: two writers would share one temporary file.
+    pub(super) fn replace(&mut self, new: Self) {
+        let saving = self.saving.take();
+        *self = Self { saving, ..new };
+    }
+
     /// The file, if one is kept.
     pub(super) fn file(&self) -> Option<&Path> {
         self.file.as_deref()

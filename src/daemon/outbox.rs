@@ -2,16 +2,17 @@
 //!
 //! Every publish waits here until it is confirmed, so a lost connection loses nothing: the next one gets
 //! everything unconfirmed again, in order. And an incoming message is acknowledged only when all that it
-//! caused is confirmed. Knows no socket and no clock.
+//! caused is confirmed, and all that was taken in before it. Knows no socket and no clock.
 //!
-//! Four classes, by what a late or lost message would cost. The higher goes first; within a class the order
+//! Five classes, by what a late or lost message would cost. The higher goes first; within a class the order
 //! holds:
 //!
 //! | class | what | when the link is slow or down |
 //! |---|---|---|
 //! | urgent | alarms, `online`/`offline` | held, the latest of each topic; never dropped |
 //! | retained | unit states | held, the latest of each topic; never dropped |
-//! | kept | predictions, answers | held, all of them; when [`MAX_HELD`] is reached, intake stops |
+//! | kept | predictions | held, all of them; when [`MAX_HELD`] is reached, intake stops |
+//! | answer | answers to commands | held while the link is slow, in one queue with kept; gone with the connection |
 //! | fleeting | per-target numbers, health | the newer replaces the older of its topic; takes turns with kept |
 
 mod fleeting;
@@ -42,6 +43,9 @@ pub(super) enum Sort {
     Retained,
     /// QoS 1; held until confirmed.
     Kept,
+    /// QoS 1, to a topic that somebody else chose. Never repeated on another connection: a broker that closes
+    /// the connection for that topic would never take anything again.
+    Answer,
     /// QoS 0; of value only now, so a newer one replaces it rather than wait behind it.
     Fleeting,
 }
@@ -74,6 +78,8 @@ pub(super) struct Drops {
     pub(super) full: u64,
     /// Larger than a packet may be.
     pub(super) oversize: u64,
+    /// Answers to commands that were not confirmed when the connection ended.
+    pub(super) answers: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +97,16 @@ struct Entry {
     retain: bool,
     progress: Progress,
     is_repeated: bool,
+    /// A later entry of this retained topic is confirmed: this one must not follow it.
+    is_superseded: bool,
+}
+
+impl Entry {
+    /// Nothing is to be done for it any more; gives the bytes that it held.
+    fn forget(&mut self) -> usize {
+        self.progress = Progress::Confirmed;
+        std::mem::take(&mut self.topic).len() + std::mem::take(&mut self.payload).len()
+    }
 }
 
 /// The latest payload of a retained topic.
@@ -134,20 +150,17 @@ pub(super) struct Outbox {
 impl Outbox {
     /// Takes over what one `handle` call of the engine wants sent; other effects are left in `effects`.
     pub(super) fn accept(&mut self, effects: &mut Vec<Effect>) {
-        let mut has_published = false;
         effects.retain_mut(|effect| match effect {
             Effect::Publish(publish) => {
                 let Publish { topic, payload, retain, kind } = publish;
                 let (topic, payload) = (std::mem::take(topic), std::mem::take(payload));
-                has_published |= self.publish(topic, payload.into(), Sort::from(*kind), *retain);
+                self.publish(topic, payload.into(), Sort::from(*kind), *retain);
                 false
             }
             Effect::Acknowledge(token) => {
-                if has_published {
-                    self.waiting_acks.push_back((*token, self.next_id()));
-                } else {
-                    self.due_acks.push(*token);
-                }
+                // Behind everything held, also what this message did not cause: it may be the second coming of
+                // one whose prediction waits here, and MQTT wants acknowledgements in the order of arrival.
+                self.waiting_acks.push_back((*token, self.next_id()));
                 false
             }
             Effect::UnitAppeared(_)
@@ -155,30 +168,30 @@ impl Outbox {
             | Effect::AlarmRaised(..)
             | Effect::AlarmCleared(..) => true,
         });
+        self.advance();
     }
 
-    /// Takes one message for sending; whether it is held until the broker confirms it.
-    pub(super) fn publish(&mut self, topic: String, payload: Bytes, sort: Sort, retain: bool) -> bool {
+    /// Takes one message for sending.
+    pub(super) fn publish(&mut self, topic: String, payload: Bytes, sort: Sort, retain: bool) {
         if topic.len() + payload.len() + PACKET_OVERHEAD_BYTES > MAX_OUTGOING_BYTES {
             self.drops.oversize += 1;
-            return false;
+            return;
         }
         match sort {
             Sort::Fleeting => {
                 self.pass(topic, payload);
-                return false;
+                return;
             }
             Sort::Urgent | Sort::Retained => {
                 if self.replace_waiting(&topic, &payload) {
-                    return true;
+                    return;
                 }
                 let latest = Latest { payload: payload.clone(), sort, waiting: Some(self.next_id()) };
                 self.latest.insert(topic.clone(), latest);
             }
-            Sort::Kept => {}
+            Sort::Kept | Sort::Answer => {}
         }
         self.hold(topic, payload, sort, retain);
-        true
     }
 
     fn pass(&mut self, topic: String, payload: Bytes) {
@@ -208,11 +221,18 @@ impl Outbox {
         match sort {
             Sort::Urgent => self.urgent.push_back(id),
             Sort::Retained => self.retained.push_back(id),
-            Sort::Kept | Sort::Fleeting => {}
+            Sort::Kept | Sort::Answer | Sort::Fleeting => {}
         }
         self.bytes += topic.len() + payload.len();
-        let progress = Progress::Waiting;
-        self.entries.push_back(Entry { topic, payload, sort, retain, progress, is_repeated: false });
+        self.entries.push_back(Entry {
+            topic,
+            payload,
+            sort,
+            retain,
+            progress: Progress::Waiting,
+            is_repeated: false,
+            is_superseded: false,
+        });
     }
 
     fn next_id(&self) -> PublishId {
@@ -251,13 +271,18 @@ impl Outbox {
             if entry.progress == Progress::Confirmed {
                 continue;
             }
+            if entry.is_superseded || entry.sort == Sort::Answer {
+                self.drops.answers += u64::from(entry.sort == Sort::Answer);
+                self.bytes = self.bytes.saturating_sub(entry.forget());
+                continue;
+            }
             let id = self.first + position as u64;
             entry.is_repeated |= entry.progress == Progress::Sent;
             entry.progress = Progress::Waiting;
             match entry.sort {
                 Sort::Urgent => self.urgent.push_back(id),
                 Sort::Retained => self.retained.push_back(id),
-                Sort::Kept | Sort::Fleeting => {}
+                Sort::Kept | Sort::Answer | Sort::Fleeting => {}
             }
             if let Some(latest) = self.latest.get_mut(&entry.topic)
                 && entry.sort.is_retained()
@@ -284,19 +309,27 @@ impl Outbox {
         if entry.progress != Progress::Sent {
             return;
         }
-        entry.progress = Progress::Confirmed;
-        let (topic, payload) = (std::mem::take(&mut entry.topic), std::mem::take(&mut entry.payload));
-        self.bytes = self.bytes.saturating_sub(topic.len() + payload.len());
+        let is_retained = entry.sort.is_retained();
+        let (topic, is_removal) = (std::mem::take(&mut entry.topic), entry.payload.is_empty());
+        self.bytes = self.bytes.saturating_sub(topic.len() + entry.forget());
         self.on_their_way = self.on_their_way.saturating_sub(1);
         self.confirmed += 1;
-        if entry.sort.is_retained()
-            && payload.is_empty()
-            && self.latest.get(&topic).is_some_and(|latest| latest.payload.is_empty())
-        {
-            // Removed at the broker; nothing to repeat.
-            self.latest.remove(&topic);
+        if is_retained {
+            self.supersede(&topic, position as usize);
+            if is_removal && self.latest.get(&topic).is_some_and(|latest| latest.payload.is_empty()) {
+                // Removed at the broker; nothing to repeat.
+                self.latest.remove(&topic);
+            }
         }
         self.advance();
+    }
+
+    /// The broker has the retained entry at `position`: older ones of its topic that were sent before it must not come
+    /// after it on another connection.
+    fn supersede(&mut self, topic: &str, position: usize) {
+        for older in self.entries.iter_mut().take(position) {
+            older.is_superseded |= older.sort.is_retained() && older.topic == topic;
+        }
     }
 
     /// Forgets the confirmed entries at the front and finds what may be acknowledged now.
@@ -355,7 +388,7 @@ impl Outbox {
     fn next_kept(&mut self) -> Option<PublishId> {
         while let Some(entry) = self.entries.get(self.handed_over) {
             self.handed_over += 1;
-            if entry.sort == Sort::Kept && entry.progress == Progress::Waiting {
+            if matches!(entry.sort, Sort::Kept | Sort::Answer) && entry.progress == Progress::Waiting {
                 return Some(self.first + self.handed_over as u64 - 1);
             }
         }

@@ -7,6 +7,9 @@ use tracing::debug;
 
 use crate::domain::Monotonic;
 
+/// Longest status line, in characters: a few lines on a screen, and one datagram takes it.
+const MAX_STATUS_CHARS: usize = 1_000;
+
 /// Speaks to systemd, or to nobody when not run by it.
 #[derive(Debug)]
 pub(super) struct Notifier {
@@ -63,7 +66,10 @@ impl Notifier {
     /// The one line `systemctl status` shows; sent when it changes.
     pub(super) fn status(&mut self, text: &str) {
         // A line break would end the assignment, and what follows would be taken for another.
-        let text = text.split(['\n', '\r']).map(str::trim).collect::<Vec<_>>().join(" ");
+        let mut text = text.split(['\n', '\r']).map(str::trim).collect::<Vec<_>>().join(" ");
+        if let Some((end, _)) = text.char_indices().nth(MAX_STATUS_CHARS) {
+            text.truncate(end);
+        }
         if self.status != text {
             self.send(&[NotifyState::Status(&text)]);
             self.status = text;

@@ -9,7 +9,6 @@ mod warm;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tracing::{info, warn};
 
@@ -26,6 +25,7 @@ use super::systemd::Notifier;
 use super::{Controls, DaemonConfig};
 use crate::domain::{Effect, Now};
 use crate::engine::{Engine, Input};
+use lifecycle::{Loading, Reloads};
 
 /// Most messages handled before what they caused is handed to the link: enough to share the cost of the
 /// hand-over, few enough that the first does not wait for the last.
@@ -49,9 +49,7 @@ pub(super) struct Worker {
     limit: LogLimit,
     told: losses::Told,
     log_volume: LogVolume,
-    /// A reload that is being loaded, and where its result is answered.
-    reload: Option<JoinHandle<Result<Box<Loaded>, Vec<Refusal>>>>,
-    reload_replies: Vec<String>,
+    reloads: Reloads,
     /// A reload waits until then for its subscriptions before it is said to be over.
     ready_by: Option<Instant>,
     /// Why there is no connection, as it was logged last.
@@ -97,8 +95,7 @@ impl Worker {
             limit: LogLimit::default(),
             told: losses::Told::default(),
             log_volume: config.log_volume,
-            reload: None,
-            reload_replies: Vec::new(),
+            reloads: Reloads::default(),
             ready_by: None,
             logged_cause: None,
             batch: Batch::default(),
@@ -168,7 +165,7 @@ impl Worker {
             biased;
             _ = controls.stop.wait_for(|stop| *stop) => Wake::Stop,
             Ok(()) = controls.reload.changed() => Wake::Reload,
-            loaded = finished(&mut self.reload) => Wake::Loaded(loaded),
+            loaded = finished(&mut self.reloads.running) => Wake::Loaded(loaded),
             () = self.link.broken() => Wake::LinkBroken,
             _ = self.health.tick() => Wake::Health,
             kept = self.keeper.wait() => Wake::Kept(kept),
@@ -261,7 +258,7 @@ impl Worker {
             Ok(command) => match command.kind {
                 CommandKind::Health => {
                     let document = self.health_document();
-                    self.outbox.publish(command.reply_to, document, Sort::Kept, false);
+                    self.outbox.publish(command.reply_to, document, Sort::Answer, false);
                 }
                 CommandKind::Reload => self.begin_reload(Some(command.reply_to)),
             },
@@ -314,9 +311,7 @@ fn every(period: Duration) -> Interval {
 }
 
 /// The result of a running reload; never, when there is none.
-async fn finished(
-    reload: &mut Option<JoinHandle<Result<Box<Loaded>, Vec<Refusal>>>>,
-) -> Result<Box<Loaded>, Vec<Refusal>> {
+async fn finished(reload: &mut Option<Loading>) -> Result<Box<Loaded>, Vec<Refusal>> {
     let Some(task) = reload else { return std::future::pending().await };
     let result = task
         .await

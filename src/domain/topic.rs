@@ -6,6 +6,14 @@ use thiserror::Error;
 /// topic is held in queues.
 pub const MAX_TOPIC_BYTES: usize = 512;
 
+/// Whether brokers may close the connection for this character in a topic: control characters and Unicode's
+/// noncharacters (MQTT 3.1.1, section 1.5.3; mosquitto does).
+#[must_use]
+pub fn is_unfit(character: char) -> bool {
+    let code = u32::from(character);
+    character.is_control() || code & 0xFFFE == 0xFFFE || (0xFDD0..=0xFDEF).contains(&code)
+}
+
 /// Why a text is no topic template.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TopicError {
@@ -149,7 +157,7 @@ fn parse_level(
     if level == "+" && is_filter {
         return Ok(Level::AnyOne);
     }
-    if let Some(character) = level.chars().find(|c| matches!(c, '#' | '+' | '\0') || c.is_control()) {
+    if let Some(character) = level.chars().find(|c| matches!(c, '#' | '+') || is_unfit(*c)) {
         return Err(wildcard(character));
     }
     if !level.contains(['{', '}']) {

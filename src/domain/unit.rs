@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::topic::is_unfit;
+
 /// Longest unit name in bytes: it is part of topics, file names and log fields, and is held per unit.
 pub const MAX_UNIT_NAME_BYTES: usize = 64;
 
@@ -48,7 +50,7 @@ impl UnitId {
         if name.len() > MAX_UNIT_NAME_BYTES {
             return Err(UnitIdError::TooLong);
         }
-        let forbidden = |c: char| matches!(c, '/' | '+' | '#' | '"' | '\\') || c.is_control();
+        let forbidden = |c: char| matches!(c, '/' | '+' | '#' | '"' | '\\') || is_unfit(c);
         if name.contains(forbidden) || name.trim() != name {
             return Err(UnitIdError::Forbidden);
         }

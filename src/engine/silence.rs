@@ -1,7 +1,8 @@
 //! Silence is an alarm: of a source from which nothing usable comes, and of a unit that gives nothing fresh.
 //!
 //! Silence counts only while messages can come ([`Input::Opened`](super::Input::Opened)): a broker that is away
-//! says nothing about the devices. It is looked for when it is due, so it is found within the expected interval
+//! says nothing about the devices. Pauses of seconds do not count, or a link that comes and goes would hide a source
+//! that never says anything. It is looked for when it is due, so it is found within the expected interval
 //! and one tick.
 
 use std::time::Duration;
@@ -60,25 +61,44 @@ impl Engine {
         }
     }
 
-    /// The sources that can be silent: alarm, longest silence, since when it lasts.
+    /// Messages can come from now on.
+    pub(super) fn open(&mut self, now: Now) {
+        let was_short = self.closed_at.is_some_and(|at| now.monotonic.since(at) <= SLEPT);
+        if !was_short {
+            self.listening_since = Some(now.monotonic);
+        }
+        self.open_since = Some(now.monotonic);
+        self.watch_all(now);
+    }
+
+    /// Messages cannot come any more.
+    pub(super) fn close(&mut self, now: Now) {
+        if self.open_since.take().is_some() {
+            self.closed_at = Some(now.monotonic);
+        }
+    }
+
+    /// The sources that can be silent: alarm, longest silence, when it will have lasted too long.
     fn sources(&self) -> [(AlarmId, Duration, Option<Monotonic>); 3] {
         let (limits, heard) = (&self.settings.silence, self.last_heard);
-        let since =
-            |heard: Option<Monotonic>| self.open_since.map(|open| heard.map_or(open, |at| at.max(open)));
+        let due = |heard: Option<Monotonic>, limit: Duration| {
+            let open = self.open_since.filter(|_| !limit.is_zero())?;
+            let listening = self.listening_since.unwrap_or(open);
+            let silent = heard.map_or(listening, |at| at.max(listening)).plus(limit);
+            // What the broker has kept during a short pause comes first.
+            Some(silent.max(open.plus(limit.min(SLEPT))))
+        };
         [
-            (AlarmId::SourceSilent, limits.sources, since(heard.frame.max(heard.reading))),
-            (AlarmId::FramesSilent, limits.frames, since(heard.frame)),
-            (AlarmId::ReadingsSilent, limits.readings, since(heard.reading)),
+            (AlarmId::SourceSilent, limits.sources, due(heard.frame.max(heard.reading), limits.sources)),
+            (AlarmId::FramesSilent, limits.frames, due(heard.frame, limits.frames)),
+            (AlarmId::ReadingsSilent, limits.readings, due(heard.reading, limits.readings)),
         ]
     }
 
     /// When the next source would have been silent for too long.
     pub(super) fn source_deadline(&self) -> Option<Monotonic> {
-        self.sources()
-            .into_iter()
-            .filter(|(id, limit, _)| !limit.is_zero() && self.alarms.get(*id).is_none())
-            .filter_map(|(_, limit, since)| Some(since?.plus(limit)))
-            .min()
+        let sources = self.sources().into_iter().filter(|(id, ..)| self.alarms.get(*id).is_none());
+        sources.filter_map(|(.., due)| due).min()
     }
 
     /// Has silence count from now where looking at it was slept through: waking up is no alarm.
@@ -90,15 +110,17 @@ impl Engine {
         let due = units.chain(self.source_deadline()).min();
         if due.is_some_and(|due| now.monotonic.since(due) > SLEPT) {
             self.open_since = Some(now.monotonic);
+            self.listening_since = Some(now.monotonic);
             self.watch_all(now);
         }
     }
 
-    /// Raises the alarms of the sources that have been silent for too long.
+    /// Raises the alarms of the sources that have been silent for too long, and clears those that nobody wants any more.
     pub(super) fn check_sources(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        for (id, limit, since) in self.sources() {
-            let is_silent = since.is_some_and(|since| since.plus(limit) <= now.monotonic);
-            if is_silent && !limit.is_zero() && self.alarms.get(id).is_none() {
+        for (id, limit, due) in self.sources() {
+            if limit.is_zero() {
+                self.clear(id, effects);
+            } else if due.is_some_and(|due| due <= now.monotonic) && self.alarms.get(id).is_none() {
                 let alarm = self.source_alarm(id, limit);
                 self.raise(now, &alarm, effects);
             }
@@ -166,6 +188,9 @@ impl Engine {
             if let Some(unit) = self.units.get_mut(id) {
                 unit.silent_at = if stands { None } else { Some(now.monotonic.plus(RETRY)) };
             }
+        } else if self.settings.silence.units.is_zero() {
+            // Switched off by a reload.
+            self.clear_of(id, AlarmId::UnitSilent, effects);
         }
     }
 }

@@ -49,6 +49,8 @@ pub(super) struct Unit {
     pub(super) told: Option<(Timestamp, Monotonic)>,
     /// Quality and reasons of the last published state.
     pub(super) published: Option<(Quality, Vec<Reason>)>,
+    /// The quality that counts until a state is published: that of before a reload.
+    pub(super) carried: Quality,
     /// Alarms of this unit that stand.
     pub(super) alarms: Alarms,
 }
@@ -69,11 +71,12 @@ impl Unit {
             silent_at: None,
             told: None,
             published: None,
+            carried: Quality::Bad,
             alarms: Alarms::default(),
         }
     }
 
     pub(super) fn quality(&self) -> Quality {
-        self.published.as_ref().map_or(Quality::Bad, |(quality, _)| *quality)
+        self.published.as_ref().map_or(self.carried, |(quality, _)| *quality)
     }
 }

@@ -1,8 +1,10 @@
 //! One engine takes over from another: what is kept, and what is said of units that fall short.
 
+use std::time::Duration;
+
 use cooltwin::bundle::{Bundle, seal};
 use cooltwin::domain::{Effect, Now, Timestamp, ZoneSpec};
-use cooltwin::engine::{Engine, EngineSettings, Input};
+use cooltwin::engine::{Engine, EngineSettings, Input, SilenceLimits};
 
 use super::bundles;
 
@@ -42,6 +44,79 @@ fn run(engine: &mut Engine, second: i64, input: Input<'_>) -> Vec<String> {
     documents.collect()
 }
 
+/// An engine that hears nothing for a minute and then has alarms of unit and sources; what it publishes when one with
+/// the other settings takes over.
+fn reloaded_in_silence(silence: SilenceLimits) -> Vec<String> {
+    let minute = Duration::from_mins(1);
+    let limits = SilenceLimits { sources: minute, frames: minute, readings: minute, units: minute };
+    let with =
+        |silence| Engine::new(bundles::tiny(), EngineSettings { silence, ..EngineSettings::default() }, || 0);
+    let mut old = with(limits);
+    run(&mut old, 0, Input::Opened);
+    feed(&mut old, 1, &ALL);
+    let mut alarms = Vec::new();
+    for second in (6..=66).step_by(5) {
+        alarms
+            .extend(run(&mut old, second, Input::Tick).into_iter().filter(|text| text.contains("/alarms/")));
+    }
+    assert_eq!(alarms.len(), 4, "{alarms:?}");
+    let mut new = with(silence);
+    new.adopt(old);
+    let told = run(&mut new, 67, Input::Tick);
+    let mut cleared: Vec<_> =
+        told.into_iter().filter_map(|text| text.strip_suffix(' ').map(str::to_owned)).collect();
+    cleared.sort();
+    cleared
+}
+
+#[test]
+fn alarms_that_are_switched_off_are_over() {
+    let off = SilenceLimits {
+        sources: Duration::ZERO,
+        frames: Duration::ZERO,
+        readings: Duration::ZERO,
+        units: Duration::ZERO,
+    };
+    assert_eq!(
+        reloaded_in_silence(off),
+        [
+            "cooltwin/main/alarms/frames_silent",
+            "cooltwin/main/alarms/readings_silent",
+            "cooltwin/main/alarms/source_silent",
+            "hvac/c1/alarms/unit_silent",
+        ]
+    );
+    let minute = Duration::from_mins(1);
+    let on = SilenceLimits { sources: minute, frames: minute, readings: minute, units: minute };
+    assert_eq!(reloaded_in_silence(on), [""; 0], "what is still wanted stands");
+}
+
+/// A connection that comes and goes every half minute is no reason to be silent about a source that never says anything.
+#[test]
+fn a_link_that_flaps_does_not_hide_a_silent_source() {
+    let silence = SilenceLimits { sources: Duration::from_mins(2), ..SilenceLimits::default() };
+    let mut engine =
+        Engine::new(bundles::tiny(), EngineSettings { silence, ..EngineSettings::default() }, || 0);
+    let mut told = Vec::new();
+    for second in 0..180 {
+        match second % 30 {
+            0 => told.extend(run(&mut engine, second, Input::Opened)),
+            25 => told.extend(run(&mut engine, second, Input::Closed)),
+            _ => {}
+        }
+        told.extend(run(&mut engine, second, Input::Tick));
+    }
+    let raised: Vec<_> = told.iter().filter(|text| text.contains("source_silent {")).collect();
+    assert_eq!(raised.len(), 1, "{told:?}");
+    // With pauses in which the connection is really away, silence says nothing.
+    let mut engine = self::engine(bundles::tiny());
+    for second in (0..1_800).step_by(60) {
+        assert!(!run(&mut engine, second, Input::Opened).iter().any(|text| text.ends_with('}')));
+        assert_eq!(run(&mut engine, second + 29, Input::Tick), [""; 0]);
+        run(&mut engine, second + 30, Input::Closed);
+    }
+}
+
 const ALL: [(&str, f64); 4] = [("R", 10.0), ("H", 1.0), ("N", 100.0), ("D", 2.0)];
 
 #[test]
@@ -51,6 +126,7 @@ fn a_bundle_laid_out_alike_keeps_readings_history_and_numbers() {
     feed(&mut old, 30, &ALL);
     let mut new = engine(changed("version = \"1\"", "version = \"2\""));
     new.adopt(old);
+    assert_eq!(new.units().good, 1, "its quality is known");
     assert_eq!(run(&mut new, 31, Input::Tick), [] as [&str; 0]);
     let documents = feed(&mut new, 32, &[("R", 11.0)]);
     assert!(documents[0].contains("\"seq\":3,\"T\":10.25,\"quality\":\"good\""), "{}", documents[0]);

@@ -59,11 +59,67 @@ fn a_message_is_acknowledged_when_all_it_caused_is_confirmed() {
 }
 
 #[test]
-fn what_caused_nothing_is_acknowledged_at_once() {
+fn what_caused_nothing_is_acknowledged_behind_what_was_before_it() {
     let mut outbox = connected();
     outbox.accept(&mut vec![Effect::Acknowledge(1), prediction("p")]);
     outbox.accept(&mut vec![Effect::Acknowledge(2)]);
-    assert_eq!(shown(&pump(&mut outbox)), ["ack 1", "ack 2", "p={}"]);
+    let sent = pump(&mut outbox);
+    assert_eq!(shown(&sent), ["ack 1", "p={}"]);
+    outbox.confirm(ids(&sent)[0]);
+    assert_eq!(shown(&pump(&mut outbox)), ["ack 2"]);
+    outbox.accept(&mut vec![Effect::Acknowledge(3)]);
+    assert_eq!(shown(&pump(&mut outbox)), ["ack 3"], "with nothing before it, at once");
+}
+
+/// A frame that comes again is late and causes nothing, but its prediction may be nowhere but here.
+#[test]
+fn a_frame_that_comes_again_is_not_acknowledged_before_its_first_prediction_is_safe() {
+    let mut outbox = connected();
+    outbox.accept(&mut vec![prediction("p1"), Effect::Acknowledge(1)]);
+    pump(&mut outbox);
+    outbox.connected(2);
+    outbox.accept(&mut vec![Effect::Acknowledge(2)]);
+    let again = pump(&mut outbox);
+    assert_eq!(shown(&again), ["p1={}"]);
+    outbox.confirm(ids(&again)[0]);
+    assert_eq!(shown(&pump(&mut outbox)), ["ack 2"]);
+}
+
+#[test]
+fn an_answer_that_costs_the_connection_is_not_repeated() {
+    let mut outbox = connected();
+    outbox.publish("desk/7".into(), "{}".into(), Sort::Answer, false);
+    outbox.accept(&mut vec![prediction("p"), Effect::Acknowledge(1)]);
+    assert_eq!(shown(&pump(&mut outbox)), ["desk/7={}", "p={}"]);
+    outbox.connected(2);
+    let again = pump(&mut outbox);
+    assert_eq!(shown(&again), ["p={}"]);
+    assert_eq!(outbox.drops().answers, 1);
+    outbox.confirm(ids(&again)[0]);
+    assert!(outbox.is_empty() && outbox.bytes == 0);
+}
+
+#[test]
+fn what_the_broker_has_is_not_followed_by_something_older() {
+    let alarm = |payload: &str| publish("a", PublishKind::Alarm, payload);
+    let mut outbox = connected();
+    outbox.accept(&mut vec![alarm("raised")]);
+    pump(&mut outbox);
+    outbox.accept(&mut vec![alarm("")]);
+    let cleared = pump(&mut outbox);
+    // Confirmed out of order, and then the connection ends.
+    outbox.confirm(ids(&cleared)[0]);
+    outbox.connected(2);
+    assert_eq!(shown(&pump(&mut outbox)), [""; 0]);
+    assert!(outbox.is_empty() && outbox.bytes == 0);
+    // A state likewise, which is repeated on every connection as it is now.
+    outbox.accept(&mut vec![publish("s", PublishKind::State, "1")]);
+    pump(&mut outbox);
+    outbox.accept(&mut vec![publish("s", PublishKind::State, "2")]);
+    let second = pump(&mut outbox);
+    outbox.confirm(ids(&second)[0]);
+    outbox.connected(3);
+    assert_eq!(shown(&pump(&mut outbox)), ["s=2"]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
@@ -21,6 +22,39 @@ const RESTART_TIMEOUT: Duration = Duration::from_secs(5);
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most commands over MQTT that wait for one reload to end.
 const MAX_REPLIES: usize = 16;
+/// Most reasons of a refused reload that are told: more than anybody mends at once. All of them have to fit into one
+/// document, which brokers take up to some size only.
+const MAX_REASONS: usize = 20;
+/// Longest reason told, in characters.
+const MAX_REASON_CHARS: usize = 300;
+
+/// The result of loading.
+pub(super) type Loading = JoinHandle<Result<Box<Loaded>, Vec<Refusal>>>;
+
+/// The reload that runs and the one to follow, with the topics on which their results are answered.
+#[derive(Debug, Default)]
+pub(super) struct Reloads {
+    pub(super) running: Option<Loading>,
+    replies: Vec<String>,
+    /// Asked for while one was loading, which may have read the files before they were changed.
+    next: Option<Vec<String>>,
+}
+
+/// The first reasons, and how many more there are.
+fn told(mut reasons: Vec<String>) -> Vec<String> {
+    let more = reasons.len().saturating_sub(MAX_REASONS);
+    reasons.truncate(MAX_REASONS);
+    for reason in &mut reasons {
+        if let Some((end, _)) = reason.char_indices().nth(MAX_REASON_CHARS) {
+            reason.truncate(end);
+            reason.push_str("...");
+        }
+    }
+    if more > 0 {
+        reasons.push(format!("and {more} more: `cooltwin check` names all"));
+    }
+    reasons
+}
 
 fn reload_failed(reasons: &str) -> Alarm {
     let text = format!("the reload was refused, what ran before runs on: {reasons}");
@@ -29,17 +63,19 @@ fn reload_failed(reasons: &str) -> Alarm {
 }
 
 impl Worker {
-    /// Starts loading beside the running worker. Requests that come meanwhile share the result.
+    /// Starts loading beside the running worker, or has it follow the loading that is under way.
     pub(super) fn begin_reload(&mut self, reply_to: Option<String>) {
-        if self.reload_replies.len() < MAX_REPLIES {
-            self.reload_replies.extend(reply_to);
-        }
-        if self.reload.is_some() {
+        if self.reloads.running.is_some() {
+            let replies = self.reloads.next.get_or_insert_default();
+            if replies.len() < MAX_REPLIES {
+                replies.extend(reply_to);
+            }
             return;
         }
+        self.reloads.replies.extend(reply_to);
         self.notifier.reloading();
         let source = self.source.clone();
-        self.reload = Some(tokio::task::spawn_blocking(move || match source {
+        self.reloads.running = Some(tokio::task::spawn_blocking(move || match source {
             Some(source) => reload::load(&source).map(Box::new),
             None => Err(vec![Refusal::configuration("this daemon was started without a configuration file")]),
         }));
@@ -67,11 +103,11 @@ impl Worker {
                 serde_json::json!({ "ok": true, "bundle": identity })
             }
             Err(refusals) => {
-                for refusal in &refusals {
+                for refusal in refusals.iter().take(MAX_REASONS) {
                     let (event, reason) = (refusal.event(Event::ReloadRefused), refusal.part.name());
                     error!(event = %event, reason, "reload refused: {refusal}");
                 }
-                let reasons = reload::sentences(&refusals);
+                let reasons = told(reload::sentences(&refusals));
                 let text = reasons.join("; ");
                 self.statistics.error(self.wall.both(), "reload_refused", &format!("reload refused: {text}"));
                 self.raise(&reload_failed(&text));
@@ -80,23 +116,29 @@ impl Worker {
             }
         };
         let answer = Bytes::from(answer.to_string());
-        for topic in std::mem::take(&mut self.reload_replies) {
-            self.outbox.publish(topic, answer.clone(), Sort::Kept, false);
+        for topic in std::mem::take(&mut self.reloads.replies) {
+            self.outbox.publish(topic, answer.clone(), Sort::Answer, false);
         }
         self.heartbeat();
         if is_reconnecting {
             // Who waits for the reload may publish at once; what is not subscribed yet would be lost. A
             // broker that is away must not hold up the reload.
             self.ready_by = Some(Instant::now() + SUBSCRIBE_TIMEOUT);
-        } else {
+        } else if self.ready_by.is_none() {
             self.reloaded();
+        }
+        if let Some(replies) = self.reloads.next.take() {
+            self.reloads.replies = replies;
+            self.begin_reload(None);
         }
     }
 
     /// The reload is over, whether it was taken or refused.
     pub(super) fn reloaded(&mut self) {
         self.ready_by = None;
-        self.notifier.ready();
+        if self.reloads.running.is_none() {
+            self.notifier.ready();
+        }
     }
 
     /// Swaps in settings and bundle; whether that needs a new connection.
@@ -107,8 +149,10 @@ impl Worker {
             self.health = every(loaded.settings.health.interval);
         }
         self.warn(loaded.checked.warnings);
-        if loaded.settings.state != self.settings.state {
-            self.keeper = Keeper::new(&loaded.settings.state, &loaded.settings.instance.name);
+        let is_kept_anew = loaded.settings.state != self.settings.state;
+        if is_kept_anew {
+            let keeper = Keeper::new(&loaded.settings.state, &loaded.settings.instance.name);
+            self.keeper.replace(keeper);
         }
         self.settings = loaded.settings;
         let engine = Engine::new(loaded.bundle, loaded.checked.engine, clock::monotonic_nanos);
@@ -117,6 +161,10 @@ impl Worker {
             self.log_bundle();
         }
         self.engine.adopt(old);
+        if is_kept_anew {
+            // Raised again if the new place is no better.
+            self.clear(AlarmId::StateNotSaved);
+        }
         // Not compared: what one restart had to unsubscribe.
         let unsubscribe = self.link.settings().unsubscribe.clone();
         if *self.link.settings() == (LinkSettings { unsubscribe, ..link_settings.clone() }) {
@@ -125,8 +173,17 @@ impl Worker {
         if self.settings.mqtt.probe_interval.is_zero() {
             self.clear(AlarmId::BrokerNotDelivering);
         }
+        let is_elsewhere = link_settings.broker != self.link.settings().broker;
         self.statistics.broker.replaced(loaded.checked.broker.to_string());
+        if is_elsewhere {
+            // Nobody takes back later what the old broker keeps.
+            self.publish_status(OFFLINE);
+            self.drain(Instant::now() + RESTART_TIMEOUT).await;
+        }
         self.replace_link(link_settings).await;
+        if is_elsewhere {
+            self.publish_status("online");
+        }
         true
     }
 
@@ -194,5 +251,20 @@ impl Worker {
                 self.outbox.confirm(id);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_reasons_are_told_in_a_document_that_a_broker_takes() {
+        let all = told((0..1_000).map(|number| format!("{number} {}", "ü".repeat(10_000))).collect());
+        assert_eq!(all.len(), MAX_REASONS + 1);
+        assert!(all[0].starts_with("0 ü") && all[0].ends_with("..."));
+        assert_eq!(all[MAX_REASONS], "and 980 more: `cooltwin check` names all");
+        assert!(all.join("; ").len() < 16 * 1024);
+        assert_eq!(told(vec!["one".to_owned()]), ["one"]);
     }
 }
