@@ -11,14 +11,14 @@ use super::PATIENCE;
 const BUFFER_BYTES: usize = 256 * 1024;
 
 /// A connection to the broker, as little as it takes: MQTT 3.1.1, section 2 and 3.
-pub struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
     filled: usize,
 }
 
 impl Connection {
-    pub fn open(address: &str, name: &str) -> Result<Self> {
+    pub(crate) fn open(address: &str, name: &str) -> Result<Self> {
         let stream = TcpStream::connect(address).with_context(|| format!("no broker at {address}"))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -31,19 +31,19 @@ impl Connection {
         Ok(connection)
     }
 
-    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         Ok(self.stream.write_all(bytes)?)
     }
 
     /// Reads and throws away what comes, on a thread that ends with the connection: nobody needs the acknowledgements, but a
     /// full socket would stop the broker.
-    pub fn drain(&self) -> Result<()> {
+    pub(crate) fn drain(&self) -> Result<()> {
         let mut twin = Self { stream: self.stream.try_clone()?, buffer: vec![0; BUFFER_BYTES], filled: 0 };
         std::thread::spawn(move || while twin.read(|_, _| {}).is_ok() {});
         Ok(())
     }
 
-    pub fn wait_for(&mut self, wanted: u8) -> Result<()> {
+    pub(crate) fn wait_for(&mut self, wanted: u8) -> Result<()> {
         let mut found = false;
         while !found {
             self.read(|kind, _| found |= kind & 0xF0 == wanted)?;
@@ -52,7 +52,7 @@ impl Connection {
     }
 
     /// Reads what is there and hands on each whole packet: first byte and body. `false` after a long silence.
-    pub fn read(&mut self, mut take: impl FnMut(u8, &[u8])) -> Result<bool> {
+    pub(crate) fn read(&mut self, mut take: impl FnMut(u8, &[u8])) -> Result<bool> {
         let room = self.buffer.get_mut(self.filled..).unwrap_or_default();
         match self.stream.read(room) {
             Ok(0) => bail!("the broker closed the connection"),
@@ -72,19 +72,19 @@ impl Connection {
     }
 }
 
-pub fn put_text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     out.extend((text.len() as u16).to_be_bytes());
     out.extend(text.as_bytes());
 }
 
-pub fn packet(kind: u8, body: &[u8]) -> Vec<u8> {
+pub(crate) fn packet(kind: u8, body: &[u8]) -> Vec<u8> {
     let mut packet = vec![kind];
     put_length(&mut packet, body.len());
     packet.extend(body);
     packet
 }
 
-pub fn put_length(out: &mut Vec<u8>, mut length: usize) {
+pub(crate) fn put_length(out: &mut Vec<u8>, mut length: usize) {
     loop {
         let more = if length > 127 { 128 } else { 0 };
         out.push((length % 128) as u8 | more);
@@ -109,7 +109,7 @@ fn split(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
 }
 
 /// A PUBLISH of the payload's parts, the `number`th of its connection.
-pub fn put_publish(out: &mut Vec<u8>, qos: u8, number: u64, topic: &str, payload: &[&str]) {
+pub(crate) fn put_publish(out: &mut Vec<u8>, qos: u8, number: u64, topic: &str, payload: &[&str]) {
     let identifier = if qos == 0 { 0 } else { 2 };
     let length = payload.iter().map(|part| part.len()).sum::<usize>();
     out.push(if qos == 0 { 0x30 } else { 0x32 });

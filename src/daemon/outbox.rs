@@ -12,7 +12,7 @@
 //! | urgent | alarms, `online`/`offline` | held, the latest of each topic; never dropped |
 //! | retained | unit states | held, the latest of each topic; never dropped |
 //! | kept | predictions | held, all of them; when [`MAX_HELD`] is reached, intake stops |
-//! | answer | answers to commands | held while the link is slow, in one queue with kept; gone with the connection |
+//! | answer | answers to commands | in one queue with kept, but sent once: gone when the connection ends before the confirmation |
 //! | fleeting | per-target numbers, health | the newer replaces the older of its topic; takes turns with kept |
 
 mod fleeting;
@@ -43,8 +43,8 @@ pub(super) enum Sort {
     Retained,
     /// QoS 1; held until confirmed.
     Kept,
-    /// QoS 1, to a topic that somebody else chose. Never repeated on another connection: a broker that closes
-    /// the connection for that topic would never take anything again.
+    /// QoS 1, to a topic that somebody else chose. Sent once: a broker that closes the connection for that topic would
+    /// never take anything again.
     Answer,
     /// QoS 0; of value only now, so a newer one replaces it rather than wait behind it.
     Fleeting,
@@ -171,6 +171,11 @@ impl Outbox {
         self.advance();
     }
 
+    /// Has a message acknowledged of which nothing is to be awaited.
+    pub(super) fn acknowledge(&mut self, token: Token) {
+        self.due_acks.push(token);
+    }
+
     /// Takes one message for sending.
     pub(super) fn publish(&mut self, topic: String, payload: Bytes, sort: Sort, retain: bool) {
         if topic.len() + payload.len() + PACKET_OVERHEAD_BYTES > MAX_OUTGOING_BYTES {
@@ -271,8 +276,9 @@ impl Outbox {
             if entry.progress == Progress::Confirmed {
                 continue;
             }
-            if entry.is_superseded || entry.sort == Sort::Answer {
-                self.drops.answers += u64::from(entry.sort == Sort::Answer);
+            let is_spent = entry.sort == Sort::Answer && entry.progress == Progress::Sent;
+            if entry.is_superseded || is_spent {
+                self.drops.answers += u64::from(is_spent);
                 self.bytes = self.bytes.saturating_sub(entry.forget());
                 continue;
             }

@@ -212,9 +212,11 @@ impl Worker {
     fn message(&mut self, message: &Received) {
         if let Some(name) = self.topics.command(&message.topic) {
             let name = name.to_owned();
+            // First: a command is obeyed once at most. One whose answer costs the connection must not come again.
+            if let Some(token) = message.token {
+                self.outbox.acknowledge(token);
+            }
             self.command(&name, message);
-            self.effects.extend(message.token.map(Effect::Acknowledge));
-            self.outbox.accept(&mut self.effects);
             return;
         }
         let input = Input::Message {

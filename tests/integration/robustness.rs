@@ -156,6 +156,26 @@ fn health_on_request() {
     assert!(client.on("cooltwin/test/cmd/health/response").is_empty());
 }
 
+/// This broker closes the connection for a topic that its access list denies; whoever asks for an answer there must not
+/// stop the predictions behind it.
+#[test]
+fn an_answer_that_the_broker_does_not_take_is_not_sent_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("acl");
+    std::fs::write(&list, "topic readwrite hvac/#\ntopic readwrite cooltwin/#\n").unwrap();
+    let broker = Broker::start_with_settings(&format!("acl_file {}\n", list.display()));
+    let client = Client::connect(&broker, &["hvac/+/predictions", "cooltwin/test/cmd/#", STATUS]);
+    let _daemon = Config::new(&broker.url()).start();
+    client.predict_until_answered("attic");
+    client.publish("cooltwin/test/cmd/health", r#"{"reply_to":"desk/7"}"#);
+    client.wait_text(STATUS, "offline");
+    client.clear();
+    client.predict_until_answered("cellar");
+    client.publish("cooltwin/test/cmd/health", "");
+    client.wait_on("cooltwin/test/cmd/health/response");
+    assert_eq!(broker.log().matches("as cooltwin-test (").count(), 2, "one connection was lost for it");
+}
+
 #[test]
 fn a_retained_command_is_not_obeyed_again() {
     let broker = Broker::start();

@@ -29,6 +29,33 @@ fn a_daemon_killed_with_a_backlog() {
     assert_eq!(tally.unrecognisable, 0, "{}", tally.complaint());
 }
 
+/// Frames that come again on a new connection are late and cause nothing; the predictions they had the first time wait in
+/// the daemon alone.
+#[test]
+fn a_daemon_killed_after_a_cut_with_outputs_waiting() {
+    /// Few enough that one burst brings them again.
+    const FRAMES: u64 = 100;
+    /// Bytes a second from the daemon: acknowledgements of all frames in a second, predictions in a minute.
+    const SLOWLY: usize = 500;
+    let mut site = Site::with(Broker::start_with_settings(""), true, |config| config);
+    site.feeder.feed(8);
+    site.observer.wait_seen(8);
+    site.proxy.set(Direction::Up, Rules { rate: SLOWLY, ..Rules::default() });
+    let (frames, connects) = (site.proxy.passed(Direction::Down), site.proxy.connects().len());
+    site.feeder.feed(FRAMES);
+    // A frame has more than 60 bytes.
+    eventually("frames to come", || (site.proxy.passed(Direction::Down) >= frames + 10 * 60).then_some(()));
+    site.proxy.cut();
+    eventually("another connection", || (site.proxy.connects().len() > connects).then_some(()));
+    // Time for the frames to come again and for what the daemon says to them.
+    std::thread::sleep(Duration::from_secs(2));
+    site.daemon.kill();
+    site.proxy.set_both(Rules::default());
+    site.daemon.restart(&site.config);
+    let (tally, _) = site.settle("daemon killed after a cut, outputs waiting", Instant::now());
+    assert_eq!(tally.unrecognisable, 0, "{}", tally.complaint());
+}
+
 #[test]
 fn a_daemon_killed_while_frames_come() {
     let mut site = Site::start();
