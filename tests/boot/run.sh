@@ -40,7 +40,7 @@ esac
 [ "$arch" = arm64 ] || [ "$(uname -m)" = x86_64 ] || fail "$mode boots amd64 programs: needs an x86-64 machine"
 
 package=${2:-$(find target/packages -name "cooltwin_*_$arch.deb" -printf '%T@ %p\n' 2>/dev/null | sort -n |
-    sed -n '$s/^[^ ]* //p')}
+    sed -n '$s/^[^ ]* //p' || true)}
 [ -n "$package" ] || fail "no package: packaging/deb/build.sh $arch, or name one"
 [ -r "$package" ] || fail "$package cannot be read"
 package=$(realpath "$package")
