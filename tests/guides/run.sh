@@ -51,6 +51,7 @@ clean_up() {
         sleep 1
         kill -KILL "$machine_pid" 2>/dev/null || true
     fi
+    remove_cgroup
     rm -rf "$work"
     exit $status
 }

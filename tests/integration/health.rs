@@ -119,6 +119,17 @@ fn a_daemon_that_was_stopped_or_has_died_is_offline() {
 }
 
 #[test]
+fn an_offline_left_behind_is_not_believed_before_the_daemon_was_asked() {
+    let broker = Broker::start();
+    let client = Client::connect(&broker, &[STATUS]);
+    let daemon = online(&Config::new(&broker.url()), &client);
+    // As the broker holds it while a daemon that was started anew is still connecting.
+    client.publish_retained(STATUS, "offline");
+    client.flush();
+    assert_eq!(ask_json(&daemon.config_file(), &["--timeout", PATIENT])["healthy"], true);
+}
+
+#[test]
 fn a_daemon_that_hangs_does_not_answer() {
     let broker = Broker::start();
     let client = Client::connect(&broker, &[STATUS]);

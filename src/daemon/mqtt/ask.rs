@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rumqttc::{Packet, Publish, QoS, Subscribe, SubscribeFilter, SubscribeReasonCode};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::connect::{self, MAX_OUTGOING_BYTES, OFFLINE};
 use super::error::LinkError;
@@ -19,6 +19,9 @@ use crate::daemon::settings::{Checked, DaemonTopics, Settings};
 
 /// Pause before the question is asked again: a daemon under load may drop it, as it goes with QoS 0.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// How long a daemon that is said to be offline is waited for: it may have been started this moment, and connects when it
+/// has told systemd that it is ready.
+const OFFLINE_GRACE: Duration = Duration::from_secs(2);
 /// Longest wait for the broker to take leave; what was asked is known by then.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(200);
 
@@ -69,18 +72,26 @@ pub async fn ask(settings: &Settings, checked: &Checked, limit: Duration) -> Rep
         Ok(wire) => wire,
         Err(error) => return error.into(),
     };
-    let mut is_online = false;
+    let mut status = None;
     let left = deadline.saturating_duration_since(Instant::now());
-    let reply = match timeout(left, exchange(&mut wire, &checked.topics, &mut is_online)).await {
+    let reply = match timeout(left, exchange(&mut wire, &checked.topics, &mut status)).await {
         Ok(Ok(reply)) => reply,
         Ok(Err(error)) => error.into(),
-        Err(_) => Reply::Nothing { is_online },
+        Err(_) if status == Some(Status::Offline) => Reply::Offline,
+        Err(_) => Reply::Nothing { is_online: status.is_some() },
     };
     // A broker that does not take leave changes nothing about the answer.
     if wire.write(&Packet::Disconnect).is_ok() {
         let _ = wire.leave(LEAVE_TIMEOUT).await;
     }
     reply
+}
+
+/// What the broker holds of the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Online,
+    Offline,
 }
 
 async fn open(link: &LinkSettings) -> Result<Wire, LinkError> {
@@ -95,7 +106,11 @@ async fn open(link: &LinkSettings) -> Result<Wire, LinkError> {
 }
 
 /// Subscribes, asks when that is confirmed, and reads until there is something to tell.
-async fn exchange(wire: &mut Wire, topics: &DaemonTopics, is_online: &mut bool) -> Result<Reply, LinkError> {
+async fn exchange(
+    wire: &mut Wire,
+    topics: &DaemonTopics,
+    status: &mut Option<Status>,
+) -> Result<Reply, LinkError> {
     let answers = topics.response("health");
     // A heartbeat that happens to come answers as well, where access lists keep the question away.
     let filters = [&topics.status, &answers, &topics.health];
@@ -107,9 +122,11 @@ async fn exchange(wire: &mut Wire, topics: &DaemonTopics, is_online: &mut bool) 
     asking.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut asked = None;
     let mut is_subscribed = false;
+    let mut give_up_at = Instant::now() + OFFLINE_GRACE;
     loop {
         let traffic = tokio::select! {
             traffic = wire.next() => traffic?,
+            () = sleep_until(give_up_at), if *status == Some(Status::Offline) => return Ok(Reply::Offline),
             _ = asking.tick(), if is_subscribed => {
                 // QoS 0: brokers keep what has QoS 1 for a daemon that is away.
                 let question = Publish::new(format!("{}/health", topics.commands), QoS::AtMostOnce, "");
@@ -129,10 +146,9 @@ async fn exchange(wire: &mut Wire, topics: &DaemonTopics, is_online: &mut bool) 
             }
             Traffic::Frame(Frame::Packet(Packet::Publish(publish))) => {
                 if publish.topic == topics.status {
-                    if publish.payload == OFFLINE {
-                        return Ok(Reply::Offline);
-                    }
-                    *is_online = true;
+                    let is_offline = publish.payload == OFFLINE;
+                    *status = Some(if is_offline { Status::Offline } else { Status::Online });
+                    give_up_at = Instant::now() + OFFLINE_GRACE;
                 } else if !publish.retain {
                     let after = asked.map_or(Duration::ZERO, |asked| asked.elapsed());
                     return Ok(Reply::Health { document: publish.payload, after });
