@@ -37,10 +37,12 @@ fn settings(example: &Path) -> (Settings, EngineSettings) {
 
 fn messages(example: &Path) -> Vec<(String, String)> {
     let text = std::fs::read_to_string(example.with_extension("messages")).unwrap();
-    // A topic may have spaces, a payload begins with a letter, digit or bracket after the last level.
+    // A topic's last level has no space here; the levels before it may.
     let split = |line: &str| {
-        let slash = line.find(" {").or_else(|| line.find(" [")).unwrap_or_else(|| line.rfind(' ').unwrap());
-        (line[..slash].to_owned(), line[slash + 1..].to_owned())
+        let end = line.find(['{', '[', '=']).unwrap_or(line.len());
+        let level = line[..end].rfind('/').unwrap();
+        let space = level + line[level..].find(' ').unwrap();
+        (line[..space].to_owned(), line[space + 1..].to_owned())
     };
     text.lines().map(split).collect()
 }

@@ -14,7 +14,7 @@ use crate::domain::{Rule, RuleSpec, ZoneSpec};
 /// The name of the section.
 pub(super) const SECTION: &str = "source";
 /// Everything a rule can have.
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 21] = [
     "name",
     "topic",
     "kind",
@@ -22,8 +22,10 @@ const KEYS: [&str; 19] = [
     "settle",
     "unit",
     "unit_at",
+    "unit_tag",
     "sensor",
     "sensor_at",
+    "sensor_tag",
     "at",
     "value",
     "time",
@@ -154,6 +156,8 @@ fn rule(table: &DeTable<'_>, index: usize, place: &mut Place<'_>, problems: &mut
             "settle" => spec.settle = read.flag(key, value),
             "unit" => spec.unit = read.text(key, value),
             "unit_at" => spec.unit_at = read.text(key, value),
+            "unit_tag" => spec.unit_tag = read.text(key, value),
+            "sensor_tag" => spec.sensor_tag = read.text(key, value),
             "sensor" => spec.sensor = read.text(key, value),
             "sensor_at" => spec.sensor_at = read.text(key, value),
             "at" => spec.at = read.text(key, value),

@@ -50,6 +50,8 @@ pub struct Batch {
     pub(super) is_frame: bool,
     /// Whether there was a name that is to be ignored.
     pub(super) has_ignored: bool,
+    /// Whether there was a name that is no sensor's and is not counted by itself.
+    pub(super) has_unknown: bool,
     pub(super) rule: Option<usize>,
     /// Room to put names together in.
     pub(super) path: String,
@@ -70,6 +72,7 @@ impl Batch {
         self.seen.fill((0, 0));
         self.rejects = RejectCounts::default();
         self.has_ignored = false;
+        self.has_unknown = false;
         if let Some(notes) = &mut self.notes {
             notes.clear();
         }

@@ -8,6 +8,7 @@ mod batch;
 mod clock;
 mod convert;
 pub mod filter;
+mod influx;
 mod pattern;
 mod pointer;
 mod read;
@@ -17,6 +18,7 @@ mod spec;
 #[cfg(test)]
 mod tests;
 mod units;
+mod vendor;
 
 pub use batch::{Batch, Group, MAX_GROUPS, Note};
 pub use clock::TimeFormat;

@@ -42,7 +42,8 @@ impl Pointer {
     }
 }
 
-fn member<'t>(object: &'t str, name: &str) -> Option<&'t str> {
+/// The raw text of a member of an object.
+pub(super) fn member<'t>(object: &'t str, name: &str) -> Option<&'t str> {
     let mut found = None;
     read_object(object, |key, raw| {
         if key == name {

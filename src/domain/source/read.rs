@@ -17,27 +17,32 @@ use crate::domain::time::Timestamp;
 use crate::domain::unit::UnitId;
 
 /// Takes what a payload tells, one name after the other.
-struct Sink<'b> {
+pub(super) struct Sink<'b> {
     bound: &'b Bound,
     batch: &'b mut Batch,
     conversions: &'b [Option<Conversion>],
 }
 
 impl<'b> Sink<'b> {
-    fn new(bound: &'b Bound, batch: &'b mut Batch) -> Self {
+    pub(super) fn new(bound: &'b Bound, batch: &'b mut Batch) -> Self {
         Self { bound, batch, conversions: &bound.conversions }
     }
 
     /// From here on readings are of this unit, by the source's name of it, at this time.
-    fn open(&mut self, theirs: &str, time: Option<Timestamp>) -> Result<(), RejectReason> {
+    pub(super) fn open(&mut self, theirs: &str, time: Option<Timestamp>) -> Result<(), RejectReason> {
         let unit = self.bound.units.get(theirs).map_or(theirs, String::as_str);
         UnitId::check(unit).map_err(|_| RejectReason::InvalidUnit)?;
         self.conversions = self.bound.overrides.get(unit).unwrap_or(&self.bound.conversions);
         self.batch.open(unit, time)
     }
 
+    /// Does the name mean anything here?
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.bound.names.contains_key(name)
+    }
+
     /// One name with the raw text of its value.
-    fn take(&mut self, name: &str, raw: &str) {
+    pub(super) fn take(&mut self, name: &str, raw: &str) {
         let channel = match self.bound.names.get(name) {
             Some(Slot::Channel(channel)) => *channel,
             Some(Slot::Ignored) => {
@@ -45,7 +50,11 @@ impl<'b> Sink<'b> {
                 return self.batch.note(name, raw, None);
             }
             None => {
-                self.batch.rejects.add(RejectReason::UnknownSensor);
+                if self.bound.rule.kind.traits().is_talkative {
+                    self.batch.has_unknown = true;
+                } else {
+                    self.batch.rejects.add(RejectReason::UnknownSensor);
+                }
                 return self.batch.note(name, raw, Some(Err(RejectReason::UnknownSensor)));
             }
         };
@@ -56,7 +65,7 @@ impl<'b> Sink<'b> {
     }
 
     /// A part of a payload that cannot be used.
-    fn refuse(&mut self, name: &str, raw: &str, reason: RejectReason) {
+    pub(super) fn refuse(&mut self, name: &str, raw: &str, reason: RejectReason) {
         self.batch.rejects.add(reason);
         self.batch.note(name, raw, Some(Err(reason)));
     }
@@ -76,6 +85,9 @@ impl Bound {
         let text = text_of(payload)?.trim();
         if self.rule.kind == Kind::Number {
             return self.number(captured, text, batch);
+        }
+        if self.rule.kind == Kind::Influx {
+            return self.influx(captured, text, batch);
         }
         check_depth(text)?;
         if is_json(text) {
@@ -97,7 +109,9 @@ impl Bound {
         match self.rule.kind {
             Kind::Json => self.json(captured, text, batch),
             Kind::List => self.list(captured, text, batch),
-            _ => self.object(captured, text, batch),
+            Kind::Shelly => self.shelly(captured, text, batch),
+            Kind::Thingsboard => self.thingsboard(text, batch),
+            _ => self.object(captured, text, self.rule.at.find(text), batch),
         }
     }
 
@@ -110,10 +124,16 @@ impl Bound {
         Ok(())
     }
 
-    fn object(&self, captured: Captured<'_>, text: &str, batch: &mut Batch) -> Result<(), RejectReason> {
+    /// The object `readings` within the document.
+    pub(super) fn object(
+        &self,
+        captured: Captured<'_>,
+        text: &str,
+        readings: Option<&str>,
+        batch: &mut Batch,
+    ) -> Result<(), RejectReason> {
         let rule = &self.rule;
-        let readings =
-            rule.at.find(text).filter(|raw| raw.starts_with('{')).ok_or(RejectReason::UnexpectedShape)?;
+        let readings = readings.filter(|raw| raw.starts_with('{')).ok_or(RejectReason::UnexpectedShape)?;
         let time = self.time(text, "")?;
         let unit = self.unit(captured, text, "")?;
         let unit_at = if let NameFrom::At(pointer) = &rule.unit { pointer.find(text) } else { None };
@@ -187,7 +207,7 @@ impl Bound {
             NameFrom::Topic => captured.unit,
             NameFrom::Fixed(unit) => Some(unit.as_str()),
             NameFrom::At(at) => found(at, entry, document).and_then(plain_text),
-            NameFrom::Payload => None,
+            NameFrom::Tag(_) | NameFrom::Payload => None,
         };
         name.ok_or(RejectReason::InvalidUnit)
     }
@@ -198,7 +218,7 @@ impl Bound {
             NameFrom::Topic => captured.sensor,
             NameFrom::Fixed(sensor) => Some(sensor.as_str()),
             NameFrom::At(at) => at.find(document).and_then(plain_text),
-            NameFrom::Payload => None,
+            NameFrom::Tag(_) | NameFrom::Payload => None,
         };
         found.ok_or(RejectReason::UnexpectedShape)
     }
@@ -212,7 +232,7 @@ fn found<'t>(at: &Pointer, entry: &'t str, document: &'t str) -> Option<&'t str>
 
 /// Takes every value of an object, those of objects and lists within it by names joined with dots: `ENERGY.Power`,
 /// `Power.0`. Texts at the places `about` are left out.
-fn walk(
+pub(super) fn walk(
     text: &str,
     name: &mut String,
     keys: &mut usize,

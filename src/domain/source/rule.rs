@@ -26,6 +26,18 @@ pub enum Kind {
     Object,
     /// JSON with a list of readings.
     List,
+    /// A device of zigbee2mqtt.
+    Zigbee2mqtt,
+    /// Sensors of a Tasmota device.
+    Tasmota,
+    /// Notifications and status messages of Shelly devices, second generation and later.
+    Shelly,
+    /// Uplink events of `ChirpStack` 4.
+    Chirpstack,
+    /// Telemetry by `ThingsBoard`'s gateway API.
+    Thingsboard,
+    /// InfluxDB line protocol.
+    Influx,
 }
 
 /// What is particular to a kind.
@@ -45,8 +57,9 @@ pub(super) struct Traits {
     is_frame: bool,
     /// Whether each name of the payload is a sensor's.
     pub(super) names_sensors: bool,
-    /// Names that its payloads have beside readings.
-    pub(super) ignored: &'static [&'static str],
+    /// Whether its payloads have much beside readings: names that are no sensor's are then not counted, unless
+    /// a message has no others.
+    pub(super) is_talkative: bool,
 }
 
 const NONE: Traits = Traits {
@@ -59,12 +72,27 @@ const NONE: Traits = Traits {
     format: TimeFormat::Auto,
     is_frame: true,
     names_sensors: true,
-    ignored: &[],
+    is_talkative: false,
 };
+
+/// What devices have that publish an object of their own making.
+const DEVICE: Traits =
+    Traits { keys: &["unit", "unit_at", "time", "time_format", "zone"], is_talkative: true, ..NONE };
 
 impl Kind {
     /// All that a rule can name, in the order of the documentation.
-    pub const ALL: [Self; 4] = [Self::Number, Self::Json, Self::Object, Self::List];
+    pub const ALL: [Self; 10] = [
+        Self::Number,
+        Self::Json,
+        Self::Object,
+        Self::List,
+        Self::Zigbee2mqtt,
+        Self::Tasmota,
+        Self::Shelly,
+        Self::Chirpstack,
+        Self::Thingsboard,
+        Self::Influx,
+    ];
 
     pub(super) const fn traits(self) -> &'static Traits {
         match self {
@@ -95,6 +123,25 @@ impl Kind {
                 names_sensors: false,
                 ..NONE
             },
+            Self::Zigbee2mqtt => &Traits { name: "zigbee2mqtt", time: "/last_seen", ..DEVICE },
+            Self::Tasmota => &Traits { name: "tasmota", time: "/Time", ..DEVICE },
+            Self::Shelly => &Traits {
+                name: "shelly",
+                keys: &["unit", "unit_at"],
+                time: "/params/ts",
+                format: TimeFormat::Seconds,
+                ..DEVICE
+            },
+            Self::Chirpstack => &Traits { name: "chirpstack", at: "/object", ..DEVICE },
+            Self::Thingsboard => {
+                &Traits { name: "thingsboard", keys: &["time_format"], format: TimeFormat::Millis, ..NONE }
+            }
+            Self::Influx => &Traits {
+                name: "influx",
+                keys: &["unit", "unit_tag", "sensor_tag", "time_format"],
+                format: TimeFormat::Nanos,
+                ..NONE
+            },
         }
     }
 
@@ -111,6 +158,8 @@ pub(super) enum NameFrom {
     Topic,
     Fixed(String),
     At(Pointer),
+    /// The value of a tag.
+    Tag(String),
     /// Names stand in the payload by its kind.
     Payload,
 }
@@ -144,7 +193,7 @@ impl Rule {
         let traits = kind.traits();
         check_keys(&spec, kind, &mut problems);
         check_tables(&spec, &mut problems);
-        let unit = unit_from(&spec, &pattern, &mut problems);
+        let unit = unit_from(&spec, kind, &pattern, &mut problems);
         let sensor = sensor_from(&spec, kind, &pattern, &mut problems);
         let mut pointer = |key, written: &Option<String>, default: &str| {
             pointer_of(key, written.as_deref().unwrap_or(default), &mut problems)
@@ -165,6 +214,15 @@ impl Rule {
                 traits.format
             }),
         };
+        if kind == Kind::Influx && format == TimeFormat::Rfc3339 {
+            let remedy = "use ns, us, ms or s, as the collector is set";
+            problems.push(RuleProblem::new(
+                "time_format",
+                Some("rfc3339"),
+                "is no format of the line protocol",
+                remedy,
+            ));
+        }
         let zone = match spec.zone.as_deref().map(ZoneSpec::parse) {
             None => zone.clone(),
             Some(Ok(zone)) => zone,
@@ -267,6 +325,8 @@ fn check_keys(spec: &RuleSpec, kind: Kind, problems: &mut Vec<RuleProblem>) {
     let given = [
         ("unit", &spec.unit),
         ("unit_at", &spec.unit_at),
+        ("unit_tag", &spec.unit_tag),
+        ("sensor_tag", &spec.sensor_tag),
         ("sensor", &spec.sensor),
         ("sensor_at", &spec.sensor_at),
         ("at", &spec.at),
@@ -317,11 +377,18 @@ fn pointer_of(key: &str, text: &str, problems: &mut Vec<RuleProblem>) -> Pointer
 }
 
 /// Where the unit's name comes from: exactly one place.
-fn unit_from(spec: &RuleSpec, pattern: &Pattern, problems: &mut Vec<RuleProblem>) -> Option<NameFrom> {
+fn unit_from(
+    spec: &RuleSpec,
+    kind: Kind,
+    pattern: &Pattern,
+    problems: &mut Vec<RuleProblem>,
+) -> Option<NameFrom> {
     let in_topic = pattern.has_unit().then_some(NameFrom::Topic);
     let fixed = spec.unit.clone().map(NameFrom::Fixed);
     let at = spec.unit_at.as_deref().map(|text| NameFrom::At(pointer_of("unit_at", text, problems)));
-    let mut places = [in_topic, fixed, at].into_iter().flatten();
+    let tag = spec.unit_tag.clone().map(NameFrom::Tag);
+    let in_payload = (kind == Kind::Thingsboard).then_some(NameFrom::Payload);
+    let mut places = [in_topic, fixed, at, tag, in_payload].into_iter().flatten();
     match (places.next(), places.next()) {
         (Some(place), None) => Some(place),
         (None, _) => {
@@ -337,7 +404,11 @@ fn unit_from(spec: &RuleSpec, pattern: &Pattern, problems: &mut Vec<RuleProblem>
         }
         (Some(_), Some(_)) => {
             let reason = "tells the unit in more than one way";
-            let remedy = "keep one of {unit} in the topic, unit and unit_at";
+            let remedy = match kind {
+                Kind::Thingsboard => "the payload names the units; write `+` in the topic",
+                Kind::Influx => "keep one of {unit} in the topic, unit and unit_tag",
+                _ => "keep one of {unit} in the topic, unit and unit_at",
+            };
             problems.push(RuleProblem::new("topic", Some(&spec.topic), reason, remedy));
             None
         }
@@ -352,7 +423,7 @@ fn sensor_from(
     problems: &mut Vec<RuleProblem>,
 ) -> Option<NameFrom> {
     if kind.traits().names_sensors {
-        return Some(NameFrom::Payload);
+        return Some(spec.sensor_tag.clone().map_or(NameFrom::Payload, NameFrom::Tag));
     }
     if kind == Kind::List {
         let text = spec.sensor_at.as_deref().unwrap_or(kind.traits().sensor);

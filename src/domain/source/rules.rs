@@ -110,7 +110,11 @@ impl Rules {
             bound.read(captured, payload, batch)?;
             batch.finish();
             let is_said = !batch.is_empty() || batch.has_ignored || batch.rejects.total() > 0;
-            return if is_said { Ok(()) } else { Err(RejectReason::UnexpectedShape) };
+            return match batch.has_unknown {
+                _ if is_said => Ok(()),
+                true => Err(RejectReason::UnknownSensor),
+                false => Err(RejectReason::UnexpectedShape),
+            };
         }
         let unit = captured.unit.unwrap_or_default();
         UnitId::check(unit).map_err(|_| RejectReason::InvalidUnit)?;
@@ -205,8 +209,7 @@ impl Bound {
             .map(|(index, channel)| (channel.name.to_owned(), Slot::Channel(index)))
             .collect();
         let spec = &rule.spec;
-        let ignored = rule.kind.traits().ignored.iter().map(|name| (*name).to_owned());
-        names.extend(ignored.chain(spec.ignore.iter().cloned()).map(|name| (name, Slot::Ignored)));
+        names.extend(spec.ignore.iter().map(|name| (name.clone(), Slot::Ignored)));
         for (theirs, ours) in &spec.rename {
             match position(ours) {
                 Some(index) => {

@@ -19,6 +19,10 @@ pub struct RuleSpec {
     pub unit: Option<String>,
     /// JSON pointer of the unit's name.
     pub unit_at: Option<String>,
+    /// Tag that names the unit.
+    pub unit_tag: Option<String>,
+    /// Tag that names the sensor.
+    pub sensor_tag: Option<String>,
     /// The sensor, where it is always the same.
     pub sensor: Option<String>,
     /// JSON pointer of the sensor's name.

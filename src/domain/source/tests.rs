@@ -170,6 +170,122 @@ fn lists_of_units_and_times() {
 }
 
 #[test]
+fn devices_that_tell_more_than_readings() {
+    let mut zigbee = spec("zigbee2mqtt", "z/{unit}");
+    zigbee.rename.insert("temperature".into(), "T".into());
+    let mut rules = rules(vec![zigbee]);
+    let full =
+        r#"{"battery":87,"last_seen":"1970-01-01T00:00:07Z","temperature":21.5,"update":{"state":"idle"}}"#;
+    assert_eq!(read(&mut rules, "z/c1", full), "c1@7 T=21.5;");
+    assert_eq!(read(&mut rules, "z/c1", r#"{"battery":87,"state":"ON"}"#), "unknown_sensor");
+    assert_eq!(read(&mut rules, "z/c1", "{}"), "unexpected_shape");
+    assert_eq!(read(&mut rules, "z/c1", r#"{"last_seen":"soon","temperature":1}"#), "invalid_time");
+}
+
+#[test]
+fn shelly_notifications_and_status() {
+    let rename = [("temperature:100.tC".to_owned(), "T".to_owned())];
+    let named = |name: &str, topic| RuleSpec {
+        name: name.into(),
+        rename: rename.clone().into(),
+        ..spec("shelly", topic)
+    };
+    let mut rules = rules(vec![named("a", "{unit}/events/rpc"), named("b", "{unit}/status/{sensor}")]);
+    for (topic, payload, expected) in [
+        (
+            "c1/events/rpc",
+            r#"{"method":"NotifyStatus","params":{"ts":7.5,"temperature:100":{"id":100,"tC":4}}}"#,
+            "c1@7 T=4;",
+        ),
+        ("c1/events/rpc", r#"{"method":"NotifyEvent","params":{"ts":7,"events":[]}}"#, ""),
+        ("c1/events/rpc", r#"{"method":"NotifyStatus"}"#, "unexpected_shape"),
+        (
+            "c1/events/rpc",
+            r#"{"method":"NotifyStatus","params":{"ts":7,"input:0":{"state":true}}}"#,
+            "unknown_sensor",
+        ),
+        ("c1/status/temperature:100", r#"{"id":100,"tC":4,"tF":39.2}"#, "c1 T=4;"),
+        ("c1/status/temperature:100", r#"{"id":100,"tC":null}"#, "c1 T=not_a_number;"),
+        ("c1/status/temperature:100", "4", "unexpected_shape"),
+    ] {
+        assert_eq!(read(&mut rules, topic, payload), expected, "{payload}");
+    }
+}
+
+#[test]
+fn telemetry_of_many_devices() {
+    let mut rules = rules(vec![spec("thingsboard", "in")]);
+    for (payload, expected) in [
+        (
+            r#"{"a":[{"ts":8000,"values":{"T":1}},{"ts":7000,"values":{"T":2}}],"b":[{"F":3}]}"#,
+            "a@7 T=2;a@8 T=1;b F=3;",
+        ),
+        (
+            r#"{"a":[{"ts":"x","values":{"T":1}}],"b":{"T":1},"c/d":[{"T":1}],"e":[7]}"#,
+            "unexpected_shape:2invalid_unit:1invalid_time:1",
+        ),
+        (r#"{"a":[]}"#, "unexpected_shape"),
+        ("[]", "unexpected_shape"),
+    ] {
+        assert_eq!(read(&mut rules, "in", payload), expected, "{payload}");
+    }
+    let many = format!("{{\"a\":[{}]}}", vec![r#"{"T":1}"#; 1100].join(","));
+    assert_eq!(read(&mut rules, "in", &many), "too_many_keys");
+    let mut named = spec("thingsboard", "in/{unit}");
+    named.name = "named".into();
+    let problems = Rule::new(named, &ZoneSpec::utc()).unwrap_err();
+    assert!(problems[0].remedy.contains("the payload names the units"), "{problems:?}");
+}
+
+#[test]
+fn lines_of_the_line_protocol() {
+    let mut plain = spec("influx", "i");
+    plain.unit_tag = Some("unit".into());
+    plain.rename = [("coil.temp", "T"), ("flow", "F")].map(|(a, b)| (a.to_owned(), b.to_owned())).into();
+    let mut tagged = spec("influx", "j/{unit}");
+    tagged.name = "tagged".into();
+    tagged.sensor_tag = Some("point".into());
+    tagged.time_format = Some("s".into());
+    tagged.rename.insert("a b.raw".into(), "M".into());
+    let mut rules = rules(vec![plain, tagged]);
+    for (topic, payload, expected) in [
+        ("i", "coil,unit=c1 temp=4 7000000000", "c1@7 T=4;"),
+        ("i", "coil,host=x,unit=c1 temp=4i,flow=2u,rpm=3 7000000000\n", "c1@7 T=4 F=2;unknown_sensor:1"),
+        ("i", "# comment\n\ncoil,unit=c1 temp=4\r\nother,unit=c2 flow=5", "c1 T=4;c2 F=5;"),
+        ("i", "coil,unit=c\\ 1 temp=4", "c 1 T=4;"),
+        ("i", "coil,unit=c\\,1,x=\"a temp=4", "c,1 T=4;"),
+        ("i", r#"coil,unit=c1 note="a, b=1 \"c\" d",temp=4"#, "c1 T=4;unknown_sensor:1"),
+        (
+            "i",
+            "coil,unit=c1 note=\"two\nlines\",temp=4\ncoil,unit=c2 temp=5",
+            "c1 T=4;c2 T=5;unknown_sensor:1",
+        ),
+        ("i", "coil,unit=c1 temp=t", "c1 T=not_a_number;"),
+        ("i", "coil temp=4", "invalid_unit:1"),
+        ("i", "coil,unit=c1 temp=4 soon", "invalid_time:1"),
+        ("i", "coil,unit=c1", "malformed_payload:1"),
+        ("i", "coil,unit=c1 temp=4,flow", "malformed_payload:1"),
+        ("i", "coil,unit=c1 temp=4,flow=x\ncoil,unit=c1 temp=5", "c1 T=5;malformed_payload:1"),
+        ("i", "# nothing", "unexpected_shape"),
+        ("j/c1", "m,point=T value=4 7", "c1@7 T=4;"),
+        ("j/c1", "m,point=a\\ b raw=4,value=5 7", "c1@7 M=4;unknown_sensor:1"),
+        ("j/c1", "m value=4", "unexpected_shape:1"),
+    ] {
+        assert_eq!(read(&mut rules, topic, payload), expected, "{payload}");
+    }
+    let many = "coil,unit=c1 temp=4\n".repeat(1100);
+    assert_eq!(read(&mut rules, "i", &many), "too_many_keys");
+    let mut wrong = spec("influx", "i/{unit}");
+    wrong.time_format = Some("rfc3339".into());
+    wrong.unit_tag = Some("unit".into());
+    let problems = Rule::new(wrong, &ZoneSpec::utc()).unwrap_err();
+    assert_eq!(
+        problems.iter().map(|problem| problem.key.as_str()).collect::<Vec<_>>(),
+        ["topic", "time_format"]
+    );
+}
+
+#[test]
 fn the_first_rule_that_matches_reads() {
     let mut one = spec("number", "a/{unit}/T");
     one.sensor = Some("T".into());
@@ -224,7 +340,8 @@ fn notes_tell_what_became_of_each_name() {
 /// One rule of every kind, each for the topic of its name.
 fn one_of_each() -> Rules {
     let specs = Kind::ALL.into_iter().map(|kind| {
-        let mut spec = spec(kind.name(), &format!("{}/{{unit}}", kind.name()));
+        let unit = if kind == Kind::Thingsboard { "+" } else { "{unit}" };
+        let mut spec = spec(kind.name(), &format!("{}/{unit}", kind.name()));
         spec.name = kind.name().to_owned();
         spec.sensor = matches!(kind, Kind::Number | Kind::Json).then(|| "T".to_owned());
         spec
@@ -251,6 +368,12 @@ proptest::proptest! {
                 }
             }
         }
+    }
+
+    #[test]
+    fn nearly_right_lines_cannot_hurt(text in "[a-c,= \\\\\"\n0-9.eiTF]{0,60}") {
+        let (mut rules, mut batch) = (one_of_each(), Batch::default());
+        let _ = rules.read("influx/c1", text.as_bytes(), &mut batch);
     }
 
     /// An object of numbers is the same readings as its numbers one by one.
