@@ -36,7 +36,7 @@ done
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 export SOURCE_DATE_EPOCH
 
-if [ "$($tools/bin/cargo-deb --version 2>/dev/null)" != "$VERSION" ]; then
+if [ "$($tools/bin/cargo-deb --version 2>/dev/null)" != "cargo-deb $VERSION" ]; then
     CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=256 \
         CARGO_PROFILE_RELEASE_DEBUG=0 \
         cargo install --quiet --locked --root $tools --target-dir $tools/target "cargo-deb@$VERSION"
