@@ -180,11 +180,12 @@ impl Worker {
         let most = if self.outbox.is_full() { 0 } else { TURN };
         let mut batch = std::mem::take(&mut self.batch);
         self.link.inbox().take(most, &mut batch);
-        for event in batch.events.drain(..) {
-            self.event(&event);
-        }
+        // First, as they are of the connection that the worker knows: what an end finds unconfirmed is sent again.
         for id in batch.confirmed.drain(..) {
             self.outbox.confirm(id);
+        }
+        for event in batch.events.drain(..) {
+            self.event(&event);
         }
         for message in &batch.messages {
             self.message(message);

@@ -13,8 +13,9 @@ use rumqttc::{
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 use super::error::LinkError;
-use super::exchange::{Command, Epoch, LinkEvent, PublishId, Received};
+use super::exchange::{Command, Epoch, LinkEvent, Overrun, PublishId, Received};
 use super::frames::Frame;
+use super::intake::Intake;
 use super::probe::{Outcome, Probe, Tolerance};
 use super::wire::{Traffic, Wire};
 use super::{Shared, backoff, connect};
@@ -38,7 +39,7 @@ const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) enum Ended {
     /// As ordered, with DISCONNECT.
     Stopped,
-    /// To have unacknowledged messages delivered again.
+    /// With DISCONNECT, to have unacknowledged messages delivered again.
     Redeliver,
 }
 
@@ -59,8 +60,12 @@ impl InFlight {
         }
     }
 
+    fn len(&self) -> usize {
+        WINDOW - self.free.len()
+    }
+
     fn is_empty(&self) -> bool {
-        self.free.len() == WINDOW
+        self.len() == 0
     }
 
     fn enter(&mut self, id: PublishId) -> Option<u16> {
@@ -121,8 +126,7 @@ struct Connection<'s> {
     /// Begun when the subscriptions are confirmed.
     probe: Option<Probe>,
     tolerance: &'s mut Tolerance,
-    /// A message had no room: take no QoS 1 message any more, so that the order holds when they come again.
-    is_discarding: bool,
+    intake: Intake,
     pinged: Option<Instant>,
 }
 
@@ -131,6 +135,7 @@ enum Step {
     Commands,
     Ping,
     Probe,
+    Redeliver,
     Stop,
 }
 
@@ -159,25 +164,25 @@ pub(super) async fn serve(
         // While the broker takes no more, orders wait where they are.
         let is_idle = connection.packets.is_empty();
         let probe_due = connection.probe.as_ref().map(Probe::due);
+        if connection.is_busy() {
+            connection.intake.held_up(Instant::now());
+        }
+        let redeliver_at = connection.intake.redeliver_at();
         let step = tokio::select! {
             traffic = wire.next() => Step::Traffic(traffic),
             () = shared.orders.ready(), if is_idle && !more => Step::Commands,
             () = tokio::task::yield_now(), if is_idle && more => Step::Commands,
             _ = ping.tick() => Step::Ping,
             () = sleep_until(probe_due.unwrap_or_else(Instant::now)), if probe_due.is_some() => Step::Probe,
-            () = shared.inbox.drained(), if connection.is_discarding && connection.in_flight.is_empty() => {
-                return Ok(Ended::Redeliver);
-            }
+            () = sleep_until(redeliver_at.unwrap_or_else(Instant::now)), if redeliver_at.is_some() => Step::Redeliver,
             _ = stop.wait_for(|stop| *stop) => Step::Stop,
         };
         match step {
             Step::Traffic(traffic) => {
-                connection.traffic(traffic?);
-                for _ in 1..READ_BATCH {
-                    let Some(traffic) = wire.ready().await else { break };
-                    connection.traffic(traffic?);
-                }
+                let ended = connection.batch(&mut wire, traffic).await;
+                // Also what came before the end: confirmations spare duplicates, and QoS 0 comes once only.
                 connection.hand_over();
+                ended?;
                 if connection.packets.is_empty() {
                     more = connection.orders()?;
                 }
@@ -185,13 +190,12 @@ pub(super) async fn serve(
             Step::Commands => more = connection.orders()?,
             Step::Ping => connection.ping(&wire)?,
             Step::Probe => connection.probe(!wire.is_flushed()),
+            Step::Redeliver => {
+                connection.leave(wire).await?;
+                return Ok(Ended::Redeliver);
+            }
             Step::Stop => {
-                while connection.orders()? {}
-                for packet in connection.packets.drain(..) {
-                    wire.write(&packet)?;
-                }
-                wire.write(&Packet::Disconnect)?;
-                wire.leave(keep_alive).await?;
+                connection.leave(wire).await?;
                 return Ok(Ended::Stopped);
             }
         }
@@ -228,9 +232,34 @@ impl<'s> Connection<'s> {
             packets: VecDeque::with_capacity(WRITE_BATCH),
             probe: None,
             tolerance,
-            is_discarding: false,
+            intake: Intake::default(),
             pinged: None,
         }
+    }
+
+    /// Takes what came and what else is there, up to a bound or the end of the connection.
+    async fn batch(&mut self, wire: &mut Wire, first: Result<Traffic, LinkError>) -> Result<(), LinkError> {
+        self.traffic(first?);
+        for _ in 1..READ_BATCH {
+            let Some(traffic) = wire.ready().await else { break };
+            self.traffic(traffic?);
+        }
+        Ok(())
+    }
+
+    /// Sends what was ordered and takes leave of the broker.
+    async fn leave(&mut self, mut wire: Wire) -> Result<(), LinkError> {
+        while self.orders()? {}
+        for packet in self.packets.drain(..) {
+            wire.write(&packet)?;
+        }
+        wire.write(&Packet::Disconnect)?;
+        wire.leave(self.shared.settings.mqtt.keep_alive).await
+    }
+
+    /// Whether publishes may wait in the outbox, and acknowledgements with them.
+    fn is_busy(&self) -> bool {
+        self.in_flight.len() + self.leaving.len() >= WINDOW / 2
     }
 
     fn traffic(&mut self, traffic: Traffic) {
@@ -290,7 +319,7 @@ impl<'s> Connection<'s> {
         }
         let token = match publish.qos {
             QoS::AtMostOnce => None,
-            _ if self.is_discarding => return,
+            _ if self.intake.is_discarding() => return,
             _ => Some(token(self.epoch, publish.pkid)),
         };
         self.received.push(Received {
@@ -303,9 +332,15 @@ impl<'s> Connection<'s> {
     }
 
     fn hand_over(&mut self) {
-        if self.shared.inbox.push(&mut self.received, &mut self.confirmed).is_err() {
-            self.is_discarding = true;
-        }
+        let confirmable = self.received.iter().filter(|message| message.token.is_some()).count();
+        let refused = match self.shared.inbox.push(&mut self.received, &mut self.confirmed) {
+            Ok(()) => 0,
+            Err(Overrun { refused }) => {
+                self.intake.overrun(Instant::now());
+                refused
+            }
+        };
+        self.intake.taken(confirmable.saturating_sub(refused));
     }
 
     /// Turns waiting orders into packets; says whether more wait.
@@ -315,6 +350,7 @@ impl<'s> Connection<'s> {
             match command {
                 Command::Acknowledge(token) => {
                     if let Some(packet_id) = packet_id_of(token, self.epoch) {
+                        self.intake.acknowledged(Instant::now());
                         self.packets.push_back(Packet::PubAck(PubAck::new(packet_id)));
                     }
                 }
@@ -373,26 +409,4 @@ impl<'s> Connection<'s> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tokens_are_void_on_another_connection() {
-        let given = token(7, 65_535);
-        assert_eq!(packet_id_of(given, 7), Some(65_535));
-        assert_eq!(packet_id_of(given, 8), None);
-    }
-
-    #[test]
-    fn packet_ids_never_collide() {
-        let mut in_flight = InFlight::new();
-        let ids: Vec<_> = (0..WINDOW as u64).map(|id| in_flight.enter(id).unwrap()).collect();
-        assert_eq!(in_flight.enter(999), None, "the window is the bound");
-        // Confirmed out of order, as some brokers do.
-        assert_eq!(in_flight.leave(ids[3]), Some(3));
-        assert_eq!(in_flight.leave(ids[3]), None, "a second confirmation is ignored");
-        assert_eq!(in_flight.enter(1000), Some(ids[3]), "only a free id is given again");
-        assert_eq!(in_flight.leave(0), None);
-        assert_eq!(in_flight.leave(u16::MAX), None);
-    }
-}
+mod tests;

@@ -111,7 +111,6 @@ struct InboxState {
 pub(in crate::daemon) struct Inbox {
     state: Mutex<InboxState>,
     ready: Notify,
-    drained: Notify,
 }
 
 /// What the worker takes at one go.
@@ -119,17 +118,20 @@ pub(in crate::daemon) struct Inbox {
 pub(in crate::daemon) struct Batch {
     /// Messages in the order of their arrival.
     pub(in crate::daemon) messages: Vec<Received>,
-    /// Publishes that the broker has.
+    /// Publishes that the broker has, to be handled first: none was sent on a connection that is yet to be told of.
     pub(in crate::daemon) confirmed: Vec<PublishId>,
-    /// Changes of the connection, to be handled before the rest.
+    /// Changes of the connection, to be handled before the messages.
     pub(in crate::daemon) events: Vec<LinkEvent>,
     /// Whether more messages wait.
     pub(in crate::daemon) more: bool,
 }
 
-/// A QoS 1 message had no room. It stays unacknowledged, and the broker has to deliver it again.
+/// QoS 1 messages had no room. They stay unacknowledged, and the broker has to deliver them again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Overrun;
+pub(super) struct Overrun {
+    /// How many.
+    pub(super) refused: usize,
+}
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // The state is consistent after every statement, so a panic elsewhere does not spoil it.
@@ -139,7 +141,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Inbox {
     /// An empty one for payloads up to a length.
     pub(super) fn new(max_payload_bytes: usize) -> Self {
-        let inbox = Self { state: Mutex::default(), ready: Notify::default(), drained: Notify::default() };
+        let inbox = Self { state: Mutex::default(), ready: Notify::default() };
         inbox.make_fit(max_payload_bytes);
         inbox
     }
@@ -159,14 +161,14 @@ impl Inbox {
         if messages.is_empty() && confirmed.is_empty() {
             return Ok(());
         }
-        let mut result = Ok(());
+        let mut refused = 0;
         {
             let mut state = lock(&self.state);
             state.confirmed.append(confirmed);
             for message in messages.drain(..) {
                 if message.token.is_some() {
-                    if result.is_err() || state.bytes + message.weight() > state.room {
-                        result = Err(Overrun);
+                    if refused > 0 || state.bytes + message.weight() > state.room {
+                        refused += 1;
                         continue;
                     }
                 } else if !state.make_room(message.weight()) {
@@ -178,7 +180,7 @@ impl Inbox {
             }
         }
         self.ready.notify_one();
-        result
+        if refused == 0 { Ok(()) } else { Err(Overrun { refused }) }
     }
 
     pub(super) fn event(&self, event: LinkEvent) {
@@ -210,21 +212,11 @@ impl Inbox {
         let bytes: usize = batch.messages.iter().map(Received::weight).sum();
         state.bytes = state.bytes.saturating_sub(bytes);
         batch.more = !state.messages.is_empty();
-        if !batch.more {
-            self.drained.notify_one();
-        }
     }
 
     /// Waits until something is there that was not there at the last [`Inbox::take`].
     pub(in crate::daemon) async fn ready(&self) {
         self.ready.notified().await;
-    }
-
-    /// Waits until the worker has taken the last message.
-    pub(super) async fn drained(&self) {
-        if self.waiting() > 0 {
-            self.drained.notified().await;
-        }
     }
 
     /// Messages that wait for the worker.
@@ -354,7 +346,7 @@ mod tests {
         let mut messages: Vec<_> = (0..LONGEST_WAITING as u64).map(|n| message(Some(n), LONG)).collect();
         assert_eq!(inbox.push(&mut messages, &mut Vec::new()), Ok(()));
         inbox.make_fit(100);
-        assert_eq!(inbox.push(&mut vec![message(Some(1), 1)], &mut Vec::new()), Err(Overrun));
+        assert_eq!(inbox.push(&mut vec![message(Some(1), 1)], &mut Vec::new()), Err(Overrun { refused: 1 }));
     }
 
     #[test]
@@ -366,7 +358,7 @@ mod tests {
         let mut large = vec![message(Some(1), MAX_WAITING_BYTES + 1), message(Some(2), 1)];
         assert_eq!(
             inbox.push(&mut large, &mut Vec::new()),
-            Err(Overrun),
+            Err(Overrun { refused: 2 }),
             "and none behind it, for the order"
         );
         assert_eq!(inbox.waiting(), 20_000);

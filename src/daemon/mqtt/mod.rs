@@ -8,6 +8,7 @@ mod connection;
 mod error;
 mod exchange;
 mod frames;
+mod intake;
 mod probe;
 mod wire;
 

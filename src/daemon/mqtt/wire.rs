@@ -65,6 +65,12 @@ impl Wire {
         }
     }
 
+    /// A wire to a test that plays the broker.
+    #[cfg(test)]
+    pub(super) fn over(socket: tokio::io::DuplexStream, max_payload_bytes: usize) -> Self {
+        Self::new(Box::new(socket), max_payload_bytes)
+    }
+
     /// When bytes last came in, be it a part of a message only.
     pub(super) fn last_read(&self) -> Instant {
         self.last_read
@@ -252,7 +258,7 @@ mod tests {
     /// A wire and the broker's end of it, between which little fits.
     fn pair() -> (Wire, DuplexStream) {
         let (ours, theirs) = duplex(64);
-        (Wire::new(Box::new(ours), 1000), theirs)
+        (Wire::over(ours, 1000), theirs)
     }
 
     fn large() -> Packet {

@@ -244,11 +244,11 @@ impl Worker {
             }
             // No messages: what is not acknowledged stays with the broker.
             inbox.take(0, &mut batch);
-            for event in batch.events.drain(..) {
-                self.event(&event);
-            }
             for id in batch.confirmed.drain(..) {
                 self.outbox.confirm(id);
+            }
+            for event in batch.events.drain(..) {
+                self.event(&event);
             }
         }
     }
