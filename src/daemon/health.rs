@@ -80,6 +80,9 @@ pub(super) struct BrokerHealth {
     contested: Option<String>,
     #[serde(skip)]
     is_probe_refused: bool,
+    /// What the broker gives less of than was asked for.
+    #[serde(skip)]
+    warning: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -131,6 +134,20 @@ impl BrokerHealth {
         self.is_probe_refused
     }
 
+    /// What is allowed but unwise about the connection, in a sentence with the remedy.
+    pub(super) fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
+    }
+
+    /// What was refused is tried again.
+    pub(super) fn tried_again(&mut self) {
+        self.is_probe_refused = false;
+        self.refused_subscriptions.clear();
+        if self.connected {
+            self.problem = self.problem_while_connected();
+        }
+    }
+
     pub(super) fn refused_subscriptions(&self) -> &[String] {
         &self.refused_subscriptions
     }
@@ -145,14 +162,17 @@ impl BrokerHealth {
                 self.refused_subscriptions.clear();
                 self.down_because = None;
             }
-            LinkEvent::Subscribed => {}
-            LinkEvent::ProbeRefused => {
+            LinkEvent::Subscribed { unconfirmed } => {
+                self.warning = unconfirmed.as_deref().map(unconfirmed_warning)
+            }
+            LinkEvent::ProbeRefused { .. } => {
                 self.is_probe_refused = true;
                 (self.delivering, self.probe_ms) = (None, None);
             }
             LinkEvent::Settled => self.contested = None,
             LinkEvent::ProbeReturned { after } => {
                 self.delivering = Some(true);
+                self.is_probe_refused = false;
                 self.probe_ms = Some((after.as_secs_f64() * 1e6).round() / 1e3);
             }
             LinkEvent::ProbeMissed { in_a_row } => {
@@ -161,7 +181,11 @@ impl BrokerHealth {
                     self.probe_ms = None;
                 }
             }
-            LinkEvent::SubscriptionRefused { filter } => self.refused_subscriptions.push(filter.clone()),
+            LinkEvent::SubscriptionRefused { filter } => {
+                if !self.refused_subscriptions.contains(filter) {
+                    self.refused_subscriptions.push(filter.clone());
+                }
+            }
             LinkEvent::Disconnected { cause, error, .. } => {
                 self.state = ConnectionState::Down;
                 self.connected = false;
@@ -172,7 +196,11 @@ impl BrokerHealth {
                 return;
             }
         }
-        self.problem = if self.contested.is_some() {
+        self.problem = self.problem_while_connected();
+    }
+
+    fn problem_while_connected(&self) -> Option<&'static str> {
+        if self.contested.is_some() {
             Some(TAKEN_OVER)
         } else if self.delivering == Some(false) {
             Some("not_delivering")
@@ -182,8 +210,15 @@ impl BrokerHealth {
             Some("probe_refused")
         } else {
             None
-        };
+        }
     }
+}
+
+fn unconfirmed_warning(filter: &str) -> String {
+    format!(
+        "the broker grants {filter} QoS 0 instead of 1: readings are lost when the daemon is away, slow or killed; let the \
+         broker grant QoS 1 (mosquitto: max_qos 1 or 2), or set mqtt.subscribe_qos = 0 if they may be lost"
+    )
 }
 
 /// When something went wrong last, and what.
@@ -290,7 +325,7 @@ struct Document<'a> {
     broker: &'a BrokerHealth,
     last_error: Option<&'a LastError>,
     reload_failure: Option<&'a str>,
-    warnings: &'a [String],
+    warnings: Vec<&'a str>,
 }
 
 impl Statistics {
@@ -330,6 +365,11 @@ impl Statistics {
 
     pub(super) fn reload_failure(&self) -> Option<&str> {
         self.reload_failure.as_deref()
+    }
+
+    /// What is allowed but unwise: in the settings, and in what the broker makes of them.
+    pub(super) fn all_warnings(&self) -> impl Iterator<Item = &str> {
+        self.warnings.iter().map(String::as_str).chain(self.broker.warning())
     }
 
     pub(super) fn rates(&self) -> Rates {
@@ -394,7 +434,7 @@ impl Statistics {
             broker: &self.broker,
             last_error: self.last_error.as_ref(),
             reload_failure: self.reload_failure(),
-            warnings: &self.warnings,
+            warnings: self.all_warnings().collect(),
         };
         let mut bytes = Vec::with_capacity(2_048);
         crate::domain::prediction::write_json(&document, &mut bytes);
@@ -437,6 +477,7 @@ fn resident_bytes() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::mqtt::ProbeRefusal;
 
     #[test]
     fn percentiles_of_the_latest() {
@@ -483,6 +524,33 @@ mod tests {
         let refused = LinkEvent::SubscriptionRefused { filter: "a/#".into() };
         assert_eq!(after(refused), is("connected", Some("subscription_refused")));
         assert_eq!(broker.probe_ms, Some(1.234));
+    }
+
+    #[test]
+    fn what_the_broker_refuses_or_grants_less_of_is_told_until_it_is_over() {
+        let mut broker = BrokerHealth::new("mqtt://b:1883".into());
+        let subscribed =
+            |filter: Option<&str>| LinkEvent::Subscribed { unconfirmed: filter.map(str::to_owned) };
+        broker.event(&LinkEvent::Connected { epoch: 1, session_present: true });
+        broker.event(&subscribed(Some("a/+")));
+        let warning = broker.warning().unwrap();
+        assert!(warning.contains("a/+") && warning.contains("mqtt.subscribe_qos"), "{warning}");
+        broker.event(&subscribed(None));
+        assert_eq!(broker.warning(), None);
+
+        broker.event(&LinkEvent::ProbeMissed { in_a_row: MISSED_PROBES });
+        assert_eq!(broker.delivering(), Some(false));
+        for _ in 0..2 {
+            broker.event(&LinkEvent::SubscriptionRefused { filter: "probe".into() });
+        }
+        broker.event(&LinkEvent::ProbeRefused { how: ProbeRefusal::Denied });
+        assert_eq!((broker.delivering(), broker.is_probe_refused()), (None, true), "nobody knows any more");
+        assert_eq!(broker.refused_subscriptions(), ["probe"]);
+        broker.tried_again();
+        assert_eq!((broker.problem, broker.is_probe_refused()), (None, false));
+        broker.event(&LinkEvent::ProbeRefused { how: ProbeRefusal::Closes });
+        broker.event(&LinkEvent::ProbeReturned { after: std::time::Duration::ZERO });
+        assert_eq!((broker.problem, broker.delivering()), (None, Some(true)));
     }
 
     #[test]

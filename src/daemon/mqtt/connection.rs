@@ -5,6 +5,7 @@
 //! connection dies, packet ids cannot collide, and a whole batch leaves in one write.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rumqttc::{
@@ -12,8 +13,9 @@ use rumqttc::{
 };
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
+use super::connect::Reader;
 use super::error::LinkError;
-use super::exchange::{Command, Epoch, LinkEvent, Overrun, PublishId, Received};
+use super::exchange::{Command, Epoch, LinkEvent, Overrun, ProbeRefusal, PublishId, Received};
 use super::frames::Frame;
 use super::intake::Intake;
 use super::probe::{Outcome, Probe, Tolerance};
@@ -31,6 +33,8 @@ const UNSUBSCRIBE_ID: u16 = u16::MAX;
 const READ_BATCH: usize = 128;
 /// Most commands turned into packets at one go.
 const WRITE_BATCH: usize = 256;
+/// Most packets that wait to be written: an answer to each message that may be unacknowledged, by their ids.
+const MAX_PACKETS: usize = u16::MAX as usize;
 /// A broker that is alive but confirms nothing, or takes nothing, for this long has forgotten us.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -99,17 +103,13 @@ fn packet_id_of(token: Token, epoch: Epoch) -> Option<u16> {
     (token >> 16 == epoch).then_some((token & 0xFFFF) as u16)
 }
 
-/// One attempt to connect; says whether the broker still knew the session.
-pub(super) async fn open(shared: &Shared) -> Result<(Wire, bool), LinkError> {
-    let settings = shared.settings.clone();
-    // Certificates are read from disk, possibly hundreds of them.
-    let credentials = tokio::task::spawn_blocking(move || connect::credentials(&settings))
-        .await
-        .map_err(|error| LinkError::Setup(error.to_string()))?
-        .map_err(|error| LinkError::Setup(format!("{error:#}")))?;
+/// One attempt to connect, within `mqtt.connect_timeout`; says whether the broker still knew the session.
+pub(super) async fn open(shared: &Shared, reader: &mut Reader) -> Result<(Wire, bool), LinkError> {
     let settings = &shared.settings;
-    let limit = settings.mqtt.connect_timeout;
-    Wire::open(&settings.broker, credentials, settings.max_payload_bytes, limit).await
+    let deadline = Instant::now() + settings.mqtt.connect_timeout;
+    let credentials = reader.read(settings, deadline, connect::credentials).await?;
+    let left = deadline.saturating_duration_since(Instant::now());
+    Wire::open(&settings.broker, credentials, settings.max_payload_bytes, left).await
 }
 
 /// One connection's state beside the socket.
@@ -128,6 +128,12 @@ struct Connection<'s> {
     tolerance: &'s mut Tolerance,
     intake: Intake,
     pinged: Option<Instant>,
+    /// Whether a SUBSCRIBE is not answered yet.
+    awaits_answer: bool,
+    /// Whether the broker has refused a subscription.
+    is_refused: bool,
+    /// Whether it was that of the probe.
+    is_probe_refused: bool,
 }
 
 enum Step {
@@ -135,6 +141,7 @@ enum Step {
     Commands,
     Ping,
     Probe,
+    Again,
     Redeliver,
     Stop,
 }
@@ -175,6 +182,7 @@ pub(super) async fn serve(
             _ = ping.tick() => Step::Ping,
             () = sleep_until(probe_due.unwrap_or_else(Instant::now)), if probe_due.is_some() => Step::Probe,
             () = sleep_until(redeliver_at.unwrap_or_else(Instant::now)), if redeliver_at.is_some() => Step::Redeliver,
+            () = shared.again.notified() => Step::Again,
             _ = stop.wait_for(|stop| *stop) => Step::Stop,
         };
         match step {
@@ -190,6 +198,7 @@ pub(super) async fn serve(
             Step::Commands => more = connection.orders()?,
             Step::Ping => connection.ping(&wire)?,
             Step::Probe => connection.probe(!wire.is_flushed()),
+            Step::Again => connection.again(),
             Step::Redeliver => {
                 connection.leave(wire).await?;
                 return Ok(Ended::Redeliver);
@@ -208,11 +217,15 @@ fn subscriptions(shared: &Shared) -> VecDeque<Packet> {
         let topics = shared.settings.unsubscribe.clone();
         packets.push_back(Packet::Unsubscribe(Unsubscribe { pkid: UNSUBSCRIBE_ID, topics }));
     }
+    packets.push_back(subscription(shared));
+    packets
+}
+
+fn subscription(shared: &Shared) -> Packet {
     let filters = shared.settings.subscribe.iter().map(|(filter, is_confirmed)| {
         SubscribeFilter::new(filter.clone(), quality_of_service(*is_confirmed))
     });
-    packets.push_back(Packet::Subscribe(Subscribe { pkid: SUBSCRIBE_ID, filters: filters.collect() }));
-    packets
+    Packet::Subscribe(Subscribe { pkid: SUBSCRIBE_ID, filters: filters.collect() })
 }
 
 fn quality_of_service(is_confirmed: bool) -> QoS {
@@ -221,6 +234,7 @@ fn quality_of_service(is_confirmed: bool) -> QoS {
 
 impl<'s> Connection<'s> {
     fn new(shared: &'s Shared, epoch: Epoch, tolerance: &'s mut Tolerance) -> Self {
+        tolerance.connected();
         Self {
             shared,
             epoch,
@@ -234,15 +248,18 @@ impl<'s> Connection<'s> {
             tolerance,
             intake: Intake::default(),
             pinged: None,
+            awaits_answer: true,
+            is_refused: false,
+            is_probe_refused: false,
         }
     }
 
     /// Takes what came and what else is there, up to a bound or the end of the connection.
     async fn batch(&mut self, wire: &mut Wire, first: Result<Traffic, LinkError>) -> Result<(), LinkError> {
-        self.traffic(first?);
+        self.traffic(first?)?;
         for _ in 1..READ_BATCH {
             let Some(traffic) = wire.ready().await else { break };
-            self.traffic(traffic?);
+            self.traffic(traffic?)?;
         }
         Ok(())
     }
@@ -262,44 +279,87 @@ impl<'s> Connection<'s> {
         self.in_flight.len() + self.leaving.len() >= WINDOW / 2
     }
 
-    fn traffic(&mut self, traffic: Traffic) {
+    fn traffic(&mut self, traffic: Traffic) -> Result<(), LinkError> {
         match traffic {
             // What waits in `packets` may hold some of those that leave.
             Traffic::Flushed if self.packets.is_empty() => self.confirmed.append(&mut self.leaving),
             Traffic::Flushed => {}
-            Traffic::Frame(Frame::Packet(packet)) => self.incoming(packet),
+            Traffic::Frame(Frame::Packet(packet)) => self.incoming(packet)?,
             Traffic::Frame(Frame::Unreadable(packet_id)) => {
                 // It would come again and again; nobody can make more of it.
                 self.packets.extend(packet_id.map(|id| Packet::PubAck(PubAck::new(id))));
                 self.shared.inbox.unreadable();
             }
         }
+        // A broker that reads none of our answers must not make them grow.
+        if self.packets.len() > MAX_PACKETS {
+            return Err(LinkError::Protocol("it sends on and on and reads no answer".to_owned()));
+        }
+        Ok(())
     }
 
-    fn incoming(&mut self, packet: Packet) {
+    fn incoming(&mut self, packet: Packet) -> Result<(), LinkError> {
         match packet {
             Packet::Publish(publish) => self.publish(publish),
             Packet::PubAck(ack) => self.confirmed.extend(self.in_flight.leave(ack.pkid)),
-            Packet::SubAck(ack) => self.subscribed(&ack),
+            Packet::SubAck(ack) => self.subscribed(&ack)?,
+            Packet::UnsubAck(ack) if ack.pkid == UNSUBSCRIBE_ID => {
+                self.shared.is_unsubscribed.store(true, Ordering::Relaxed);
+            }
             // Answers to our pings, and packets that only a broker with strange ideas sends.
             _ => {}
         }
+        Ok(())
     }
 
-    fn subscribed(&mut self, ack: &SubAck) {
-        let settings = &self.shared.settings;
-        let mut is_probe_refused = false;
-        for ((filter, _), code) in settings.subscribe.iter().zip(&ack.return_codes) {
-            if *code == SubscribeReasonCode::Failure {
-                is_probe_refused |= *filter == settings.probe_topic;
-                self.shared.inbox.event(LinkEvent::SubscriptionRefused { filter: filter.clone() });
+    fn subscribed(&mut self, ack: &SubAck) -> Result<(), LinkError> {
+        if ack.pkid != SUBSCRIBE_ID || !std::mem::take(&mut self.awaits_answer) {
+            // Each one costs memory and work.
+            return Err(LinkError::Protocol("it answers a SUBSCRIBE that was not sent".to_owned()));
+        }
+        let Shared { settings, inbox, .. } = self.shared;
+        // Where QoS 0 is asked for readings, commands come as well as they can.
+        let is_confirmation_wanted = settings.mqtt.subscribe_qos > 0;
+        let mut unconfirmed = None;
+        (self.is_refused, self.is_probe_refused) = (false, false);
+        for ((filter, is_confirmed), code) in settings.subscribe.iter().zip(&ack.return_codes) {
+            match code {
+                SubscribeReasonCode::Failure => {
+                    self.is_refused = true;
+                    self.is_probe_refused |= *filter == settings.probe_topic;
+                    inbox.event(LinkEvent::SubscriptionRefused { filter: filter.clone() });
+                }
+                SubscribeReasonCode::Success(QoS::AtMostOnce) if *is_confirmed && is_confirmation_wanted => {
+                    unconfirmed = unconfirmed.or_else(|| Some(filter.clone()));
+                }
+                SubscribeReasonCode::Success(_) => {}
             }
         }
-        let interval = settings.mqtt.probe_interval;
-        if !interval.is_zero() && !is_probe_refused && self.tolerance.is_given() {
-            self.probe = Some(Probe::new(interval, backoff::dice(), Instant::now()));
+        if self.is_probe_refused {
+            inbox.event(LinkEvent::ProbeRefused { how: ProbeRefusal::Denied });
         }
-        self.shared.inbox.event(LinkEvent::Subscribed);
+        inbox.event(LinkEvent::Subscribed { unconfirmed });
+        self.begin_probing();
+        Ok(())
+    }
+
+    fn begin_probing(&mut self) {
+        let interval = self.shared.settings.mqtt.probe_interval;
+        let is_possible = !interval.is_zero() && !self.is_probe_refused && !self.awaits_answer;
+        if is_possible && self.probe.is_none() && self.tolerance.is_given() {
+            let begin = Instant::now() + self.tolerance.delay(backoff::dice());
+            self.probe = Some(Probe::new(interval, backoff::dice(), begin));
+        }
+    }
+
+    /// Tries again what the broker has refused.
+    fn again(&mut self) {
+        *self.tolerance = Tolerance::default();
+        if self.is_refused && !self.awaits_answer {
+            self.awaits_answer = true;
+            self.packets.push_back(subscription(self.shared));
+        }
+        self.begin_probing();
     }
 
     fn publish(&mut self, publish: Publish) {

@@ -63,7 +63,10 @@ pub(in crate::daemon) enum LinkEvent {
         session_present: bool,
     },
     /// The broker has answered the subscriptions; refusals stand before it.
-    Subscribed,
+    Subscribed {
+        /// A filter to which it delivers with QoS 0 only, where QoS 1 was asked for.
+        unconfirmed: Option<String>,
+    },
     /// The connection has lasted: nobody fights for the client id any more.
     Settled,
     /// The loopback probe came back.
@@ -76,8 +79,11 @@ pub(in crate::daemon) enum LinkEvent {
         /// How many in a row.
         in_a_row: u32,
     },
-    /// The broker closes the connection when it is probed; it is probed no more.
-    ProbeRefused,
+    /// The broker does not want to be probed, and is probed no more.
+    ProbeRefused {
+        /// How it shows.
+        how: ProbeRefusal,
+    },
     /// The broker refused a subscription.
     SubscriptionRefused {
         /// The filter.
@@ -92,6 +98,15 @@ pub(in crate::daemon) enum LinkEvent {
         /// Pause before the next attempt.
         retry_in: std::time::Duration,
     },
+}
+
+/// How a broker shows that it does not want to be probed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::daemon) enum ProbeRefusal {
+    /// It closes the connection for a probe.
+    Closes,
+    /// It refuses the subscription by which a probe would come back.
+    Denied,
 }
 
 #[derive(Debug, Default)]

@@ -14,9 +14,10 @@ mod wire;
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -25,11 +26,12 @@ pub(in crate::daemon) use connect::{MAX_OUTGOING_BYTES, OFFLINE, check};
 pub(in crate::daemon) use connection::WINDOW;
 pub(in crate::daemon) use error::TAKEN_OVER;
 pub(in crate::daemon) use exchange::{
-    Batch, Command, Epoch, Inbox, LinkEvent, Orders, Outgoing, PublishId, Received,
+    Batch, Command, Epoch, Inbox, LinkEvent, Orders, Outgoing, ProbeRefusal, PublishId, Received,
 };
 
 use super::settings::{Broker, Checked, MqttSettings, Settings};
 use backoff::{Backoff, End};
+use connect::Reader;
 use connection::{Ended, SUBSCRIBE_ID};
 use error::LinkError;
 use probe::Tolerance;
@@ -102,6 +104,10 @@ struct Shared {
     inbox: Arc<Inbox>,
     orders: Arc<Orders>,
     stop: watch::Receiver<bool>,
+    /// To try again what the broker has refused.
+    again: Arc<Notify>,
+    /// Whether the broker has confirmed `settings.unsubscribe`.
+    is_unsubscribed: Arc<AtomicBool>,
 }
 
 /// A running link.
@@ -111,6 +117,8 @@ pub(in crate::daemon) struct Link {
     inbox: Arc<Inbox>,
     orders: Arc<Orders>,
     stop: watch::Sender<bool>,
+    again: Arc<Notify>,
+    is_unsubscribed: Arc<AtomicBool>,
     task: JoinHandle<()>,
     first_epoch: Epoch,
 }
@@ -130,14 +138,17 @@ impl Link {
         let settings = Arc::new(settings);
         let orders = Arc::<Orders>::default();
         let (stop, stopped) = watch::channel(false);
+        let (again, is_unsubscribed) = (Arc::<Notify>::default(), Arc::<AtomicBool>::default());
         let shared = Shared {
             settings: settings.clone(),
             inbox: inbox.clone(),
             orders: orders.clone(),
             stop: stopped,
+            again: again.clone(),
+            is_unsubscribed: is_unsubscribed.clone(),
         };
         let task = tokio::spawn(run(shared, epoch));
-        Self { settings, inbox, orders, stop, task, first_epoch: epoch }
+        Self { settings, inbox, orders, stop, again, is_unsubscribed, task, first_epoch: epoch }
     }
 
     pub(in crate::daemon) fn settings(&self) -> &LinkSettings {
@@ -160,15 +171,19 @@ impl Link {
         let _ = (&mut self.task).await;
     }
 
+    /// Tries again what the broker has refused, as somebody may have seen to it: subscriptions and the probe.
+    pub(in crate::daemon) fn try_again(&self) {
+        self.again.notify_one();
+    }
+
     /// Ends, within `limit`, and starts again with other settings. What was received and is not handled
     /// yet stays.
     pub(in crate::daemon) async fn restart(&mut self, mut settings: LinkSettings, limit: Duration) {
-        let gone = self.settings.subscribe.iter().map(|(filter, _)| filter);
-        settings.unsubscribe =
-            gone.filter(|old| settings.subscribe.iter().all(|(new, _)| new != *old)).cloned().collect();
         if timeout(limit, self.stop()).await.is_err() {
             self.task.abort();
         }
+        settings.unsubscribe =
+            stale(&self.settings, self.is_unsubscribed.load(Ordering::Relaxed), &settings.subscribe);
         let inbox = self.inbox.clone();
         inbox.make_fit(settings.max_payload_bytes);
         // Numbers go on where no connection of the old link can have reached.
@@ -182,6 +197,27 @@ impl Link {
     }
 }
 
+/// Most bytes of filters that are unsubscribed: far more than any configuration has, and well within a packet.
+const MAX_STALE_BYTES: usize = 64 * 1024;
+
+/// Filters that the broker may hold for this client and nobody wants any more: those of the old link, and what that one
+/// had to unsubscribe, unless it was confirmed.
+fn stale(old: &LinkSettings, is_unsubscribed: bool, wanted: &[(String, bool)]) -> Vec<String> {
+    let carried = if is_unsubscribed { &[] } else { old.unsubscribe.as_slice() };
+    let mut stale: Vec<String> = Vec::new();
+    let mut bytes = 0;
+    for filter in old.subscribe.iter().map(|(filter, _)| filter).chain(carried) {
+        bytes += filter.len();
+        if bytes <= MAX_STALE_BYTES
+            && !stale.contains(filter)
+            && wanted.iter().all(|(wanted, _)| wanted != filter)
+        {
+            stale.push(filter.clone());
+        }
+    }
+    stale
+}
+
 impl Drop for Link {
     fn drop(&mut self) {
         self.task.abort();
@@ -192,12 +228,13 @@ impl Drop for Link {
 async fn run(shared: Shared, mut epoch: Epoch) {
     let mut backoff = Backoff::new(shared.settings.mqtt.reconnect_max);
     let mut tolerance = Tolerance::default();
+    let mut reader = Reader::default();
     let mut stop = shared.stop.clone();
     loop {
         backoff.attempt(Instant::now());
         let opened = tokio::select! {
             // Dropping the attempt on stop is what is wanted here; nowhere else is it dropped.
-            opened = connection::open(&shared) => opened,
+            opened = connection::open(&shared, &mut reader) => opened,
             _ = stop.wait_for(|stop| *stop) => return,
         };
         let (error, cause) = match opened {
@@ -246,13 +283,15 @@ async fn served(
         } else {
             if backoff.contested().is_some() {
                 shared.inbox.event(LinkEvent::Settled);
+                // What looked like a refusal may have been the fight.
+                shared.again.notify_one();
             }
             backoff.settled();
             serving.await
         }
     };
-    if matches!(ended, Err(LinkError::Closed)) && tolerance.closed(Instant::now()) {
-        shared.inbox.event(LinkEvent::ProbeRefused);
+    if matches!(ended, Err(LinkError::Closed)) && tolerance.closed(Instant::now(), since.elapsed()) {
+        shared.inbox.event(LinkEvent::ProbeRefused { how: ProbeRefusal::Closes });
     }
     let life = since.elapsed();
     backoff.ended(match &ended {
@@ -272,5 +311,32 @@ async fn pause(stop: &mut watch::Receiver<bool>, time: Duration) -> bool {
     tokio::select! {
         () = sleep(time) => false,
         _ = stop.wait_for(|stop| *stop) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_unsubscribed_yet_is_carried_over() {
+        let filters = |names: &[&str]| names.iter().map(|name| (name.to_string(), true)).collect::<Vec<_>>();
+        let settings = |subscribe, unsubscribe: &[&str]| LinkSettings {
+            broker: Broker { host: "broker".into(), port: 1883, is_tls: false },
+            mqtt: MqttSettings::default(),
+            client_id: "id".into(),
+            status_topic: "status".into(),
+            probe_topic: "probe".into(),
+            subscribe,
+            unsubscribe: unsubscribe.iter().map(ToString::to_string).collect(),
+            max_payload_bytes: 1,
+        };
+        let second = settings(filters(&["b", "kept"]), &["a"]);
+        let third = filters(&["c", "kept"]);
+        assert_eq!(stale(&second, false, &third), ["b", "a"]);
+        assert_eq!(stale(&second, true, &third), ["b"], "the broker has confirmed the first");
+        assert_eq!(stale(&second, false, &filters(&["a"])), ["b", "kept"], "one that is wanted again");
+        let long = "x".repeat(MAX_STALE_BYTES);
+        assert_eq!(stale(&settings(filters(&["a", &long]), &[]), false, &[]), ["a"]);
     }
 }

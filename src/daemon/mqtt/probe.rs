@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::backoff::CONTESTED_LIFE;
+
 /// What became of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -21,6 +23,10 @@ pub(super) enum Outcome {
 const REFUSED_WITHIN: Duration = Duration::from_secs(2);
 /// So many such ends in a row are no accident.
 const REFUSALS: u32 = 2;
+/// Shortest wait of a connection for its first probe after such an end, and how much the dice may add. Another client
+/// with our id closes connections too, as soon as it has returned: most likely before, and hardly just after.
+const DOUBT: Duration = Duration::from_secs(5);
+const MORE_DOUBT: Duration = Duration::from_secs(10);
 
 /// Whether the broker puts up with probes. Some close the connection of a client that publishes where their
 /// access list does not let it; what is to watch the service must not end it.
@@ -31,6 +37,19 @@ pub(super) struct Tolerance {
 }
 
 impl Tolerance {
+    /// A connection begins. What the last one sent is no reason for its end.
+    pub(super) fn connected(&mut self) {
+        self.sent = None;
+    }
+
+    /// How long to wait for the first probe of a connection; `dice` is any random number.
+    pub(super) fn delay(&self, dice: u64) -> Duration {
+        if self.refusals == 0 {
+            return Duration::ZERO;
+        }
+        DOUBT + MORE_DOUBT.mul_f64(dice as f64 / u64::MAX as f64)
+    }
+
     /// Whether to probe.
     pub(super) fn is_given(&self) -> bool {
         self.refusals < REFUSALS
@@ -44,9 +63,15 @@ impl Tolerance {
         *self = Self::default();
     }
 
-    /// The broker has closed the connection; whether that was the last probe.
-    pub(super) fn closed(&mut self, now: Instant) -> bool {
-        let Some(sent) = self.sent.take() else { return false };
+    /// The broker has closed the connection after it had lived so long; whether that was the last probe.
+    pub(super) fn closed(&mut self, now: Instant, life: Duration) -> bool {
+        let Some(sent) = self.sent.take() else {
+            if life < CONTESTED_LIFE {
+                // Not for a probe, then, and so perhaps the ends before were not either.
+                self.refusals = 0;
+            }
+            return false;
+        };
         if !self.is_given() || now.saturating_duration_since(sent) > REFUSED_WITHIN {
             return false;
         }
@@ -167,7 +192,7 @@ mod tests {
             if is_back {
                 tolerance.returned();
             }
-            tolerance.closed(start + s(seconds))
+            tolerance.closed(start + s(seconds), s(seconds))
         };
         assert!(!close_after(1, false));
         assert!(!close_after(1, true), "it came back: the broker had another reason");
@@ -175,6 +200,32 @@ mod tests {
         assert!(!close_after(5, false), "too late to be for the probe");
         assert!(close_after(1, false));
         assert!(!tolerance.is_given());
+    }
+
+    #[test]
+    fn a_fight_for_the_client_id_is_not_taken_for_a_refusal() {
+        let start = Instant::now();
+        let mut tolerance = Tolerance::default();
+        assert_eq!(tolerance.delay(u64::MAX), s(0));
+        for _ in 0..10 {
+            // The other client returns at once, and again before the second probe is due.
+            tolerance.connected();
+            tolerance.sent(start);
+            assert!(!tolerance.closed(start + s(1), s(1)));
+            assert_eq!((tolerance.delay(0), tolerance.delay(u64::MAX)), (s(5), s(15)));
+            tolerance.connected();
+            assert!(!tolerance.closed(start + s(1), s(1)));
+            assert!(tolerance.is_given());
+        }
+        // A refusal in earnest is not given up for a connection that ends after long service.
+        tolerance.refusals = REFUSALS;
+        assert!(!tolerance.closed(start, CONTESTED_LIFE));
+        assert!(!tolerance.is_given());
+        // What broke off without being closed is nobody's fault later on.
+        let mut tolerance = Tolerance { sent: Some(start), refusals: 1 };
+        tolerance.connected();
+        assert!(!tolerance.closed(start + s(1), s(1)));
+        assert!(tolerance.is_given());
     }
 
     #[test]

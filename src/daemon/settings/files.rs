@@ -49,37 +49,46 @@ fn locate_in(path: &Path, credentials: Option<OsString>) -> Result<PathBuf, Stri
     }
 }
 
-/// Looks at a file: whether it can be read, and who else may. Gives a warning for a secret that everybody may
-/// read: not a refusal, since containers mount secrets that way where nobody else lives, and a
+/// Looks at a file as [`open`] does. Gives a warning for a secret that everybody may read: not a refusal, since containers mount secrets that way where nobody else lives, and a
 /// check that stands in the way is soon switched off.
 ///
 /// # Errors
 /// The file cannot be read, or everybody may change it, and so decide whom this daemon trusts.
 pub(in crate::daemon) fn inspect(path: &Path, content: Content) -> Result<Option<String>, String> {
+    let mode = open(path)?.metadata().map_err(unreadable)?.permissions().mode();
+    if content == Content::Secret && mode & OTHERS_READ != 0 {
+        return Ok(Some(format!(
+            "{0} may be read by everybody; run: chmod o-r {0}",
+            locate(path)?.display()
+        )));
+    }
+    Ok(None)
+}
+
+/// Opens a file for reading.
+///
+/// # Errors
+/// The file cannot be read, or everybody may change it, and so decide whom this daemon trusts.
+pub(in crate::daemon) fn open(path: &Path) -> Result<File, String> {
     let path = locate(path)?;
-    let metadata = std::fs::metadata(&path).map_err(unreadable)?;
-    if !metadata.is_file() {
+    if !std::fs::metadata(&path).map_err(unreadable)?.is_file() {
         // Opening a pipe would wait for whoever writes to it.
         return Err("cannot be read: it is no file".to_owned());
     }
-    File::open(&path).map_err(unreadable)?;
-    let mode = metadata.permissions().mode();
-    if mode & OTHERS_WRITE != 0 {
+    let file = File::open(&path).map_err(unreadable)?;
+    if file.metadata().map_err(unreadable)?.permissions().mode() & OTHERS_WRITE != 0 {
         return Err(format!("may be changed by everybody; run: chmod o-w {}", path.display()));
     }
-    if content == Content::Secret && mode & OTHERS_READ != 0 {
-        return Ok(Some(format!("{0} may be read by everybody; run: chmod o-r {0}", path.display())));
-    }
-    Ok(None)
+    Ok(file)
 }
 
 /// Reads a file of text.
 ///
 /// # Errors
-/// It cannot be read, is longer than `most` bytes, or is no UTF-8.
+/// It cannot be read, everybody may change it, it is longer than `most` bytes, or no UTF-8.
 pub(in crate::daemon) fn read_text(path: &Path, most: u64) -> Result<String, String> {
     let mut text = String::new();
-    let file = File::open(locate(path)?).map_err(unreadable)?;
+    let file = open(path)?;
     file.take(most + 1).read_to_string(&mut text).map_err(unreadable)?;
     if text.len() as u64 > most {
         return Err(format!("is longer than the {most} bytes allowed"));
@@ -131,9 +140,14 @@ mod tests {
         for content in [Content::Secret, Content::Public] {
             assert!(judged(0o646, content).unwrap_err().contains("chmod o-w"));
         }
+        assert!(read_text(&file, 1).unwrap_err().contains("chmod o-w"), "judged at each reading");
+        judged(0o600, Content::Secret).unwrap();
         assert_eq!(read_text(&file, 1).unwrap(), "x");
         assert!(read_text(&file, 0).unwrap_err().contains("longer than"));
         assert!(inspect(folder.path(), Content::Public).unwrap_err().contains("no file"));
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(read_text(&pipe, 1).unwrap_err().contains("no file"), "nobody writes to it");
         assert!(
             inspect(&folder.path().join("none"), Content::Public).unwrap_err().contains("cannot be read")
         );

@@ -168,6 +168,8 @@ impl Worker {
         // Not compared: what one restart had to unsubscribe.
         let unsubscribe = self.link.settings().unsubscribe.clone();
         if *self.link.settings() == (LinkSettings { unsubscribe, ..link_settings.clone() }) {
+            self.link.try_again();
+            self.statistics.broker.tried_again();
             return false;
         }
         if self.settings.mqtt.probe_interval.is_zero() {

@@ -4,7 +4,7 @@ use tracing::{debug, error, info, warn};
 
 use super::Worker;
 use crate::daemon::logging::Event;
-use crate::daemon::mqtt::{LinkEvent, TAKEN_OVER};
+use crate::daemon::mqtt::{LinkEvent, ProbeRefusal, TAKEN_OVER};
 use crate::domain::{Alarm, AlarmId, Severity};
 use crate::engine::Input;
 
@@ -18,19 +18,30 @@ fn not_delivering(topic: &str) -> Alarm {
     Alarm::new(AlarmId::BrokerNotDelivering, Severity::Critical, &text, &remedy)
 }
 
-fn probe_refused(topic: &str) -> String {
+fn probe_refused(topic: &str, how: ProbeRefusal) -> String {
+    let what = match how {
+        ProbeRefusal::Closes => "closes the connection when it is probed",
+        ProbeRefusal::Denied => "refuses the subscription to what it is probed",
+    };
     format!(
-        "the broker closes the connection when it is probed on {topic}, so it is probed no more; let its access \
-         list allow writing and reading {topic}, or set mqtt.probe_interval = \"0s\""
+        "the broker {what} on {topic}, so it is probed no more; let its access list allow writing and reading {topic} \
+         and reload, or set mqtt.probe_interval = \"0s\""
     )
 }
 
 impl Worker {
     pub(super) fn event(&mut self, event: &LinkEvent) {
+        let was_probe_refused = self.statistics.broker.is_probe_refused();
+        let was_confirmed = self.statistics.broker.warning().is_none();
         self.statistics.broker.event(event);
         match event {
             LinkEvent::Connected { epoch, session_present } => self.connected(*epoch, *session_present),
-            LinkEvent::Subscribed => {
+            LinkEvent::Subscribed { .. } => {
+                // Once, and not at every connection.
+                if was_confirmed && let Some(warning) = self.statistics.broker.warning() {
+                    warn!(event = %Event::SettingUnwise, "{warning}");
+                }
+                self.update_status();
                 if self.ready_by.is_some() {
                     self.reloaded();
                 }
@@ -52,10 +63,12 @@ impl Worker {
                 }
                 self.update_status();
             }
-            LinkEvent::ProbeRefused => {
+            LinkEvent::ProbeRefused { how } => {
                 self.clear(AlarmId::BrokerNotDelivering);
-                let text = probe_refused(&self.topics.probe);
-                warn!(event = %Event::ProbeRefused, topic = self.topics.probe, "{text}");
+                let text = probe_refused(&self.topics.probe, *how);
+                if !was_probe_refused {
+                    warn!(event = %Event::ProbeRefused, topic = self.topics.probe, "{text}");
+                }
                 self.statistics.error(self.wall.both(), "probe_refused", &text);
             }
             LinkEvent::SubscriptionRefused { filter } => {
@@ -146,7 +159,7 @@ impl Worker {
             text.push_str("; last reload refused: ");
             text.push_str(failure);
         }
-        for warning in &self.statistics.warnings {
+        for warning in self.statistics.all_warnings() {
             text.push_str("; warning: ");
             text.push_str(warning);
         }

@@ -1,8 +1,10 @@
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::{Bytes, BytesMut};
+use rumqttc::UnsubAck;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -24,39 +26,57 @@ struct Broker {
     frames: Frames,
     inbox: Arc<Inbox>,
     orders: Arc<Orders>,
+    again: Arc<Notify>,
+    is_unsubscribed: Arc<AtomicBool>,
     ended: JoinHandle<Result<Ended, LinkError>>,
     _stop: watch::Sender<bool>,
+}
+
+fn shared(change: impl FnOnce(&mut LinkSettings)) -> (Shared, watch::Sender<bool>) {
+    let mut settings = LinkSettings {
+        broker: Address { host: "broker".into(), port: 1883, is_tls: false },
+        mqtt: MqttSettings::default(),
+        client_id: "id".into(),
+        status_topic: "status".into(),
+        probe_topic: "probe".into(),
+        subscribe: vec![("in/+".into(), true), ("cmd/+".into(), true), ("probe".into(), false)],
+        unsubscribe: Vec::new(),
+        max_payload_bytes: LONG_BYTES,
+    };
+    change(&mut settings);
+    let (stop, stopped) = watch::channel(false);
+    let shared = Shared {
+        settings: Arc::new(settings),
+        inbox: Arc::new(Inbox::new(LONG_BYTES)),
+        orders: Arc::default(),
+        stop: stopped,
+        again: Arc::default(),
+        is_unsubscribed: Arc::default(),
+    };
+    (shared, stop)
 }
 
 impl Broker {
     /// With a connection that has asked for its subscriptions.
     async fn start(change: impl FnOnce(&mut LinkSettings)) -> Self {
         let (ours, socket) = duplex(1024 * 1024);
-        let mut settings = LinkSettings {
-            broker: Address { host: "broker".into(), port: 1883, is_tls: false },
-            mqtt: MqttSettings::default(),
-            client_id: "id".into(),
-            status_topic: "status".into(),
-            probe_topic: "probe".into(),
-            subscribe: vec![("in/+".into(), true), ("cmd/+".into(), true), ("probe".into(), false)],
-            unsubscribe: Vec::new(),
-            max_payload_bytes: LONG_BYTES,
-        };
-        change(&mut settings);
-        let (stop, stopped) = watch::channel(false);
-        let inbox = Arc::new(Inbox::new(LONG_BYTES));
-        let orders = Arc::<Orders>::default();
-        let shared = Shared {
-            settings: Arc::new(settings),
-            inbox: inbox.clone(),
-            orders: orders.clone(),
-            stop: stopped,
-        };
+        let (shared, stop) = shared(change);
+        let (inbox, orders) = (shared.inbox.clone(), shared.orders.clone());
+        let (again, is_unsubscribed) = (shared.again.clone(), shared.is_unsubscribed.clone());
         let ended = tokio::spawn(async move {
             serve(&shared, Wire::over(ours, LONG_BYTES), EPOCH, &mut Tolerance::default()).await
         });
-        let mut broker = Self { socket, frames: Frames::new(LONG_BYTES), inbox, orders, ended, _stop: stop };
-        assert!(matches!(broker.next().await, Some(Packet::Subscribe(_))));
+        let mut broker = Self {
+            socket,
+            frames: Frames::new(LONG_BYTES),
+            inbox,
+            orders,
+            again,
+            is_unsubscribed,
+            ended,
+            _stop: stop,
+        };
+        while !matches!(broker.next().await, Some(Packet::Subscribe(_))) {}
         broker
     }
 
@@ -152,6 +172,73 @@ async fn after_an_overrun_the_connection_ends_though_something_is_always_on_its_
     }
     assert_eq!(acknowledged, 32, "none of those taken comes again");
     assert_eq!(broker.ended().await.unwrap(), Ended::Redeliver);
+}
+
+fn unasked(ended: &Result<Ended, LinkError>) -> bool {
+    matches!(ended, Err(LinkError::Protocol(text)) if text.contains("SUBSCRIBE"))
+}
+
+const GRANTED: SubscribeReasonCode = SubscribeReasonCode::Success(QoS::AtLeastOnce);
+const GRANTED_0: SubscribeReasonCode = SubscribeReasonCode::Success(QoS::AtMostOnce);
+const REFUSED: SubscribeReasonCode = SubscribeReasonCode::Failure;
+
+#[tokio::test]
+async fn an_answer_to_no_subscription_ends_the_connection() {
+    let mut broker = Broker::start(|_| {}).await;
+    broker.send(&[Packet::SubAck(SubAck::new(5, vec![GRANTED; 3]))]).await;
+    assert!(unasked(&broker.ended().await));
+    let mut broker = Broker::start(|_| {}).await;
+    broker.grant(&[GRANTED, GRANTED, GRANTED_0]).await;
+    broker.grant(&[REFUSED; 3]).await;
+    let inbox = broker.inbox.clone();
+    assert!(unasked(&broker.ended().await));
+    let mut batch = Batch::default();
+    inbox.take(0, &mut batch);
+    assert_eq!(batch.events, [LinkEvent::Subscribed { unconfirmed: None }]);
+}
+
+#[test]
+fn a_broker_that_reads_no_answers_makes_nothing_grow() {
+    let shared = shared(|_| {}).0;
+    let mut tolerance = Tolerance::default();
+    let mut connection = Connection::new(&shared, EPOCH, &mut tolerance);
+    let mut flood =
+        (0..=MAX_PACKETS + 1).map(|_| connection.traffic(Traffic::Frame(Frame::Unreadable(Some(1)))));
+    let end = flood.find_map(Result::err);
+    assert_eq!(end.map(|error| error.kind()), Some("protocol"));
+}
+
+#[tokio::test]
+async fn less_than_was_asked_for_is_told() {
+    for (subscribe_qos, expected) in [(1, Some("in/+".to_owned())), (0, None)] {
+        let mut broker = Broker::start(|settings| settings.mqtt.subscribe_qos = subscribe_qos).await;
+        broker.grant(&[GRANTED_0; 3]).await;
+        assert!(matches!(broker.next().await, Some(Packet::Publish(_))), "the probe");
+        assert_eq!(broker.taken().events, [LinkEvent::Subscribed { unconfirmed: expected }]);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_probe_is_told_and_asked_for_again_when_somebody_may_have_seen_to_it() {
+    let mut broker = Broker::start(|settings| settings.unsubscribe = vec!["old/+".into()]).await;
+    broker.send(&[Packet::UnsubAck(UnsubAck::new(UNSUBSCRIBE_ID))]).await;
+    broker.grant(&[GRANTED, GRANTED, REFUSED]).await;
+    let refused = [
+        LinkEvent::SubscriptionRefused { filter: "probe".into() },
+        LinkEvent::ProbeRefused { how: ProbeRefusal::Denied },
+        LinkEvent::Subscribed { unconfirmed: None },
+    ];
+    let mut events = Vec::new();
+    while events.len() < refused.len() {
+        events.extend(broker.taken().events);
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(events, refused);
+    broker.again.notify_one();
+    assert!(matches!(broker.next().await, Some(Packet::Subscribe(_))), "not a probe");
+    assert!(broker.is_unsubscribed.load(Ordering::Relaxed));
+    broker.grant(&[GRANTED, GRANTED, GRANTED_0]).await;
+    assert!(matches!(broker.next().await, Some(Packet::Publish(probe)) if probe.topic == "probe"));
 }
 
 #[tokio::test]
