@@ -15,7 +15,7 @@ use super::*;
 use crate::daemon::settings::{Broker as Address, MqttSettings};
 
 /// More than any test takes; a connection that should have ended and has not would hold up all tests.
-const GUARD: Duration = Duration::from_secs(60);
+const GUARD: Duration = Duration::from_mins(1);
 const EPOCH: Epoch = 3;
 /// So long that 33 of them do not fit into the inbox.
 const LONG_BYTES: usize = 130_000;
