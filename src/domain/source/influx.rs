@@ -1,4 +1,4 @@
-//! InfluxDB line protocol: `measurement,tag=value field=value,field=value time`, one or many lines.
+//! `InfluxDB` line protocol: `measurement,tag=value field=value,field=value time`, one or many lines.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -36,7 +36,7 @@ pub enum Kind {
     Chirpstack,
     /// Telemetry by `ThingsBoard`'s gateway API.
     Thingsboard,
-    /// InfluxDB line protocol.
+    /// `InfluxDB` line protocol.
     Influx,
 }
 
