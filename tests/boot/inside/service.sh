@@ -37,10 +37,13 @@ journal_fields() {
 
 # Every event that has happened in this boot, and that has an id, is explained by the catalogue.
 journal_explains() {
-    local id ids
+    local id ids least
     journalctl --sync
     ids=$(journalctl -q -b -o json SYSLOG_IDENTIFIER=cooltwin | jq -r '.MESSAGE_ID // empty' | sort -u)
-    [ "$(echo "$ids" | wc -w)" -ge 10 ] || fail "only these ids were seen: $ids"
+    # A run of chosen steps has seen fewer of them.
+    least=10
+    grep -q '|\.\*' $here/only || least=4
+    [ "$(echo "$ids" | wc -w)" -ge $least ] || fail "only these ids were seen: $(echo "$ids" | tr '\n' ' ')"
     for id in $ids; do
         journalctl -q -x -n 1 --no-pager "MESSAGE_ID=$id"
         journalctl -q -x -n 1 --no-pager "MESSAGE_ID=$id" | grep -q '^░░ Subject: ' || fail "$id is not explained"
