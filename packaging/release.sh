@@ -93,7 +93,6 @@ changes() {
 
 notes() {
     local arch file
-    changes | grep -q '^- ' || { say "CHANGELOG.md says nothing about $version"; return 1; }
     {
         echo "# cooltwin $version"
         changes
@@ -107,6 +106,9 @@ notes() {
     } >"${base}_notes.md"
 }
 
+# Before anything is built. Not through a pipe: a reader that has seen enough would end the writer with an error.
+grep -q '^- ' <<<"$(changes)" || { say "CHANGELOG.md says nothing about $version"; exit 1; }
+
 mkdir -p $out
 rm -f "$out"/cooltwin_* $out/SHA256SUMS
 step 'programs' cross/build.sh
@@ -118,11 +120,11 @@ step 'image, run' packaging/image/test.sh
 step 'bills of materials' boms
 files=("$base"_*)
 step 'notes' notes
-(cd $out && sha256sum cooltwin_* >SHA256SUMS)
 if [ -n "$(git status --porcelain)" ]; then
     say 'the tree has changed meanwhile'
     exit 1
 fi
+(cd $out && sha256sum cooltwin_* >SHA256SUMS)
 
 echo
 cat $out/SHA256SUMS

@@ -42,11 +42,16 @@ fn judge(errors: &SettingsErrors, text: &str) {
     }
 }
 
-/// Whether the password is told. Where it became the value or part of the name of something else, it is none.
+/// Whether the password is told. Where it became the value or part of the name of something else, such as the broker's
+/// host, it is none.
 fn is_told(shown: &str, text: &str) -> bool {
-    let is_password = |line: &str| {
-        let name = line.split('=').next().unwrap_or_default().trim();
-        matches!(name, "password" | "mqtt.password" | "url")
+    let is_password = |line: &str| match line.split('=').next().unwrap_or_default().trim() {
+        "password" | "mqtt.password" => true,
+        "url" => {
+            let authority = line.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+            authority.rsplit_once('@').is_some_and(|(login, _)| login.contains(PASSWORD))
+        }
+        _ => false,
     };
     let mut lines = text.lines().filter(|line| line.contains(PASSWORD));
     shown.contains(PASSWORD) && text.matches(PASSWORD).count() == 1 && lines.all(is_password)

@@ -90,6 +90,8 @@ for arch in "${architectures[@]}"; do
     [ -x "$program" ] || { say "no $program; cross/build.sh $triple makes it"; exit 1; }
     context=$work/$arch
     mkdir -p "$context/state"
+    # Whatever the umask here is.
+    chmod 755 "$context/state"
     fill "$arch" "$program" "$context/root" "$triple"
     unpacked=$(find "$context/root" -type f -printf '%s\n' | awk '{ sum += $1 } END { print sum }')
     [ "$unpacked" -le $MAX_UNPACKED ] || { say "$arch: $unpacked bytes unpacked, more than $MAX_UNPACKED"; exit 1; }

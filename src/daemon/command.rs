@@ -2,7 +2,7 @@
 
 use crate::daemon::settings::DaemonTopics;
 use crate::domain::topic::{MAX_TOPIC_BYTES, is_unfit};
-use crate::engine::Topics;
+use crate::engine::EngineSettings;
 
 /// Longest command payload read; it holds one topic.
 const MAX_COMMAND_BYTES: usize = 4 * 1024;
@@ -47,7 +47,7 @@ pub(super) fn parse(
     name: &str,
     payload: &[u8],
     own: &DaemonTopics,
-    inputs: &Topics,
+    inputs: &EngineSettings,
 ) -> Result<Command, Refused> {
     let refused = |reason, text| Refused { reason, text };
     let kind = match name {
@@ -78,7 +78,7 @@ pub(super) fn parse(
 }
 
 /// A reply must be publishable and must not come back to us as a reading or a command.
-fn checked_reply_topic(topic: String, own: &DaemonTopics, inputs: &Topics) -> Result<String, String> {
+fn checked_reply_topic(topic: String, own: &DaemonTopics, inputs: &EngineSettings) -> Result<String, String> {
     let is_plain = !topic.is_empty()
         && topic.len() <= MAX_TOPIC_BYTES
         && !topic.starts_with('$')
@@ -86,11 +86,8 @@ fn checked_reply_topic(topic: String, own: &DaemonTopics, inputs: &Topics) -> Re
     if !is_plain {
         return Err("reply_to is no topic to publish on".to_owned());
     }
-    let is_read = [&inputs.frame, &inputs.reading]
-        .iter()
-        .any(|template| template.capture(&topic, "unit", "sensor").is_some());
     let is_response = topic.ends_with("/response");
-    if is_read
+    if inputs.reads(&topic)
         || (own.command(&topic).is_some() && !is_response)
         || topic == own.status
         || topic == own.probe
@@ -104,6 +101,7 @@ fn checked_reply_topic(topic: String, own: &DaemonTopics, inputs: &Topics) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Rule, RuleSpec, ZoneSpec};
 
     fn own() -> DaemonTopics {
         DaemonTopics {
@@ -115,8 +113,20 @@ mod tests {
         }
     }
 
+    /// Reads the default topics, and what a rule has for devices of another kind.
+    fn inputs() -> EngineSettings {
+        let spec = RuleSpec {
+            name: "meters".into(),
+            topic: "zigbee2mqtt/{unit}".into(),
+            kind: "object".into(),
+            ..RuleSpec::default()
+        };
+        let rule = Rule::new(spec, &ZoneSpec::utc()).unwrap();
+        EngineSettings { sources: vec![rule], ..EngineSettings::default() }
+    }
+
     fn read(name: &str, payload: &str) -> Result<Command, Refused> {
-        parse(name, payload.as_bytes(), &own(), &Topics::default())
+        parse(name, payload.as_bytes(), &own(), &inputs())
     }
 
     #[test]
@@ -135,7 +145,7 @@ mod tests {
     #[test]
     fn replies_that_would_come_back_are_refused() {
         for topic in
-            ["a/+", "", "$SYS/x", "hvac/c1/sensors", "cooltwin/main/cmd/health", "cooltwin/main/status"]
+            ["a/+", "", "$SYS/x", "hvac/c1/sensors", "cooltwin/main/cmd/health", "cooltwin/main/status", "zigbee2mqtt/c1"]
         {
             let payload = format!(r#"{{"reply_to": "{topic}"}}"#);
             assert_eq!(read("health", &payload).unwrap_err().reason, "invalid_reply_topic", "{topic}");

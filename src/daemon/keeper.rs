@@ -69,9 +69,15 @@ impl Keeper {
         Self { file, due, saving: None, is_due: false }
     }
 
-    /// Goes on with other settings. What is being saved is awaited first: two writers would share one temporary file.
+    /// Goes on with other settings. What is being saved is awaited first, as two writers would share one temporary file;
+    /// how it ends is of no interest any more.
     pub(super) fn replace(&mut self, new: Self) {
-        let saving = self.saving.take();
+        let saving = self.saving.take().map(|saving| {
+            tokio::spawn(async move {
+                let _ = saving.await;
+                Ok(())
+            })
+        });
         *self = Self { saving, ..new };
     }
 

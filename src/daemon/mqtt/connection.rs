@@ -37,6 +37,8 @@ const WRITE_BATCH: usize = 256;
 const MAX_PACKETS: usize = u16::MAX as usize;
 /// A broker that is alive but confirms nothing, or takes nothing, for this long has forgotten us.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same for a single publish while others are confirmed: a slow link that works brings a whole window in that time.
+const ONE_CONFIRM_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// How a connection ended without an error.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,10 +49,10 @@ pub(super) enum Ended {
     Redeliver,
 }
 
-/// Packet ids by slot, and which are free.
+/// Packet ids by slot, since when, and which are free.
 #[derive(Debug)]
 struct InFlight {
-    slots: Vec<Option<PublishId>>,
+    slots: Vec<Option<(PublishId, Instant)>>,
     free: VecDeque<u16>,
     last_progress: Instant,
 }
@@ -77,20 +79,23 @@ impl InFlight {
             self.last_progress = Instant::now();
         }
         let packet_id = self.free.pop_front()?;
-        *self.slots.get_mut(usize::from(packet_id))? = Some(id);
+        *self.slots.get_mut(usize::from(packet_id))? = Some((id, Instant::now()));
         Some(packet_id)
     }
 
     /// `None` for an id that is not on its way: a broker's mistake that harms nobody.
     fn leave(&mut self, packet_id: u16) -> Option<PublishId> {
-        let id = self.slots.get_mut(usize::from(packet_id))?.take()?;
+        let (id, _) = self.slots.get_mut(usize::from(packet_id))?.take()?;
         self.free.push_back(packet_id);
         self.last_progress = Instant::now();
         Some(id)
     }
 
-    fn is_stuck(&self) -> bool {
-        !self.is_empty() && self.last_progress.elapsed() > CONFIRM_TIMEOUT
+    /// Nothing is confirmed, or others are and one never is: all acknowledgements would wait for it.
+    fn is_stuck(&self, now: Instant) -> bool {
+        let is_overdue = |(_, since): &(PublishId, Instant)| now.duration_since(*since) > ONE_CONFIRM_TIMEOUT;
+        (!self.is_empty() && now.duration_since(self.last_progress) > CONFIRM_TIMEOUT)
+            || self.slots.iter().flatten().any(is_overdue)
     }
 }
 
@@ -444,7 +449,7 @@ impl<'s> Connection<'s> {
         if wire.stalled() > CONFIRM_TIMEOUT {
             return Err(LinkError::WriteStalled);
         }
-        if self.in_flight.is_stuck() {
+        if self.in_flight.is_stuck(Instant::now()) {
             return Err(LinkError::Unconfirmed);
         }
         self.pinged = Some(Instant::now());

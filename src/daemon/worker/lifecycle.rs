@@ -175,17 +175,13 @@ impl Worker {
         if self.settings.mqtt.probe_interval.is_zero() {
             self.clear(AlarmId::BrokerNotDelivering);
         }
-        let is_elsewhere = link_settings.broker != self.link.settings().broker;
         self.statistics.broker.replaced(loaded.checked.broker.to_string());
-        if is_elsewhere {
-            // Nobody takes back later what the old broker keeps.
-            self.publish_status(OFFLINE);
-            self.drain(Instant::now() + RESTART_TIMEOUT).await;
-        }
+        // The leave-taking discards the will, and the next login may be refused, or go to another broker: nobody would
+        // take back "online" later.
+        self.publish_status(OFFLINE);
+        self.drain(Instant::now() + RESTART_TIMEOUT).await;
         self.replace_link(link_settings).await;
-        if is_elsewhere {
-            self.publish_status("online");
-        }
+        self.publish_status("online");
         true
     }
 

@@ -274,3 +274,19 @@ fn packet_ids_never_collide() {
     assert_eq!(in_flight.leave(0), None);
     assert_eq!(in_flight.leave(u16::MAX), None);
 }
+
+#[test]
+fn one_that_is_never_confirmed_is_noticed_though_others_are() {
+    let begin = Instant::now();
+    let second = Duration::from_secs(1);
+    let mut in_flight = InFlight::new();
+    in_flight.enter(1).unwrap();
+    assert!(!in_flight.is_stuck(begin + CONFIRM_TIMEOUT - second));
+    assert!(in_flight.is_stuck(begin + CONFIRM_TIMEOUT + second), "nothing at all is confirmed");
+    let late = begin + ONE_CONFIRM_TIMEOUT;
+    in_flight.last_progress = late;
+    assert!(!in_flight.is_stuck(late - second), "others are, and it has not been long");
+    assert!(in_flight.is_stuck(late + second));
+    in_flight.leave(1).unwrap();
+    assert!(!in_flight.is_stuck(late + second));
+}
