@@ -13,9 +13,9 @@ import subprocess
 import tempfile
 
 UNITS = 10
-# Frames a second of the known units, and frames of one round: twenty seconds.
-RATE, FRAMES = 500, 10_000
-# Frames a second of strange units. So many rounds make a million of them.
+# Frames a second of the known units, and frames of one round: ten seconds.
+RATE, FRAMES = 500, 5_000
+# Frames a second of strange units. So many rounds, with both qualities of service, make a million of them.
 STRANGERS, ROUNDS = 10_000, 5
 # What the project promises: 99 of 100 frames take at most so many times as long as usual.
 PROMISED = 2.0
