@@ -98,7 +98,7 @@ notes() {
         changes
         printf '\n## Files\n\n| file | bytes |\n|---|---|\n'
         for file in "${files[@]}"; do echo "| ${file##*/} | $(stat -c %s "$file") |"; done
-        printf '\nFrom commit %s; packaging/release.sh makes the same files from it again.\n' "$(git rev-parse HEAD)"
+        printf '\nFrom commit %s, by packaging/release.sh.\n' "$(git rev-parse HEAD)"
         printf 'Check what you downloaded:\n\n    sha256sum --check --ignore-missing SHA256SUMS\n'
         printf '\nEach program was read before it was packed:\n\n```text\n'
         for arch in "${architectures[@]}"; do cross/check.sh "target/$(triple_of "$arch")/dist/cooltwin" 2.31; done

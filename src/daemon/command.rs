@@ -144,9 +144,15 @@ mod tests {
 
     #[test]
     fn replies_that_would_come_back_are_refused() {
-        for topic in
-            ["a/+", "", "$SYS/x", "hvac/c1/sensors", "cooltwin/main/cmd/health", "cooltwin/main/status", "zigbee2mqtt/c1"]
-        {
+        for topic in [
+            "a/+",
+            "",
+            "$SYS/x",
+            "hvac/c1/sensors",
+            "cooltwin/main/cmd/health",
+            "cooltwin/main/status",
+            "zigbee2mqtt/c1",
+        ] {
             let payload = format!(r#"{{"reply_to": "{topic}"}}"#);
             assert_eq!(read("health", &payload).unwrap_err().reason, "invalid_reply_topic", "{topic}");
         }
