@@ -1,8 +1,12 @@
 //! A stand-in for the journal. Its socket has a fixed name, so the daemon gets a file system of its own in which
-//! ours lies there.
+//! ours lies there. Where none can be made, as in many containers, ours takes that name itself.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -14,6 +18,22 @@ const MAX_DATAGRAM_BYTES: usize = 256 * 1024;
 /// How long a look for more lines takes.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Where every program looks for the journal.
+const SOCKET: &str = "/run/systemd/journal/socket";
+/// Only one stand-in at a time can have that name.
+static NAME: Mutex<()> = Mutex::new(());
+/// Has the daemon take its standard error to be connected to the journal.
+const CONNECTED: &str = "JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2) exec \"$@\"";
+
+/// Whether a file system of one's own can be made. Whoever is not root becomes it in a name space of users.
+fn can_unshare() -> bool {
+    let mut unshare = Command::new("unshare");
+    unshare
+        .args(["--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", "/run"])
+        .stderr(Stdio::null());
+    unshare.status().is_ok_and(|status| status.success())
+}
+
 /// What an entry of the journal holds. A field has one value here, as each of ours must.
 pub(crate) type Entry = BTreeMap<String, String>;
 
@@ -22,24 +42,39 @@ pub(crate) struct Journal {
     folder: TempDir,
     socket: UnixDatagram,
     entries: Vec<Entry>,
+    /// Held while the socket has the name that every program knows.
+    name: Option<MutexGuard<'static, ()>>,
 }
 
 impl Journal {
     pub(crate) fn listen() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let socket = UnixDatagram::bind(folder.path().join("socket")).unwrap();
+        let name = (!can_unshare()).then(|| NAME.lock().unwrap_or_else(PoisonError::into_inner));
+        let socket = if name.is_some() {
+            let place = Path::new(SOCKET);
+            assert!(
+                !place.exists(),
+                "a journal runs here and unshare(1) may not make a file system beside it"
+            );
+            fs::create_dir_all(place.parent().unwrap()).unwrap();
+            UnixDatagram::bind(place).unwrap()
+        } else {
+            UnixDatagram::bind(folder.path().join("socket")).unwrap()
+        };
         socket.set_read_timeout(Some(LOOK)).unwrap();
-        Self { folder, socket, entries: Vec::new() }
+        Self { folder, socket, entries: Vec::new(), name }
     }
 
     /// What to put before a command so that it finds this journal, and takes its standard error to be connected to it.
     pub(crate) fn prefix(&self) -> Vec<String> {
+        if self.name.is_some() {
+            return ["sh", "-c", CONNECTED, "sh"].map(str::to_owned).to_vec();
+        }
         let here = self.folder.path().display();
         let script = format!(
-            "mount -t tmpfs none /run && mkdir -p /run/systemd/journal && mount --bind '{here}' /run/systemd/journal && \
-             JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2) exec \"$@\""
+            "mount -t tmpfs none /run && mkdir -p /run/systemd/journal && \
+             mount --bind '{here}' /run/systemd/journal && {CONNECTED}"
         );
-        // Whoever is not root becomes it in a name space of users.
         let unshare = ["unshare", "--map-root-user", "--mount", "sh", "-c", &script, "sh"];
         unshare.map(str::to_owned).to_vec()
     }
@@ -62,6 +97,14 @@ impl Journal {
             wanted.iter().all(|(field, value)| entry.get(*field).is_some_and(|found| found == value))
         };
         eventually(&format!("{wanted:?} in the journal"), || self.entries().iter().find(|e| has(e)).cloned())
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if self.name.is_some() {
+            let _ = fs::remove_file(SOCKET);
+        }
     }
 }
 
