@@ -293,6 +293,12 @@ impl Engine {
         &self.bundle
     }
 
+    /// What comes in, and how it is read.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// The settings in force.
     #[must_use]
     pub fn settings(&self) -> &EngineSettings {

@@ -1,8 +1,8 @@
 //! Commands that come over MQTT: which, and where the answer goes.
 
 use crate::daemon::settings::DaemonTopics;
+use crate::domain::Rules;
 use crate::domain::topic::{MAX_TOPIC_BYTES, is_unfit};
-use crate::engine::EngineSettings;
 
 /// Longest command payload read; it holds one topic.
 const MAX_COMMAND_BYTES: usize = 4 * 1024;
@@ -47,7 +47,7 @@ pub(super) fn parse(
     name: &str,
     payload: &[u8],
     own: &DaemonTopics,
-    inputs: &EngineSettings,
+    inputs: &Rules,
 ) -> Result<Command, Refused> {
     let refused = |reason, text| Refused { reason, text };
     let kind = match name {
@@ -78,7 +78,7 @@ pub(super) fn parse(
 }
 
 /// A reply must be publishable and must not come back to us as a reading or a command.
-fn checked_reply_topic(topic: String, own: &DaemonTopics, inputs: &EngineSettings) -> Result<String, String> {
+fn checked_reply_topic(topic: String, own: &DaemonTopics, inputs: &Rules) -> Result<String, String> {
     let is_plain = !topic.is_empty()
         && topic.len() <= MAX_TOPIC_BYTES
         && !topic.starts_with('$')
@@ -87,7 +87,7 @@ fn checked_reply_topic(topic: String, own: &DaemonTopics, inputs: &EngineSetting
         return Err("reply_to is no topic to publish on".to_owned());
     }
     let is_response = topic.ends_with("/response");
-    if inputs.reads(&topic)
+    if inputs.has_topic(&topic)
         || (own.command(&topic).is_some() && !is_response)
         || topic == own.status
         || topic == own.probe
@@ -101,7 +101,8 @@ fn checked_reply_topic(topic: String, own: &DaemonTopics, inputs: &EngineSetting
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Rule, RuleSpec, ZoneSpec};
+    use crate::domain::{PayloadKeys, Rule, RuleSpec, ZoneSpec};
+    use crate::engine::Topics;
 
     fn own() -> DaemonTopics {
         DaemonTopics {
@@ -114,15 +115,16 @@ mod tests {
     }
 
     /// Reads the default topics, and what a rule has for devices of another kind.
-    fn inputs() -> EngineSettings {
+    fn inputs() -> Rules {
         let spec = RuleSpec {
             name: "meters".into(),
             topic: "zigbee2mqtt/{unit}".into(),
             kind: "object".into(),
             ..RuleSpec::default()
         };
-        let rule = Rule::new(spec, &ZoneSpec::utc()).unwrap();
-        EngineSettings { sources: vec![rule], ..EngineSettings::default() }
+        let (zone, topics) = (ZoneSpec::utc(), Topics::default());
+        let rule = Rule::new(spec, &zone).unwrap();
+        Rules::new(&[rule], (&topics.frame, &topics.reading), PayloadKeys::default(), &zone, &[]).0
     }
 
     fn read(name: &str, payload: &str) -> Result<Command, Refused> {

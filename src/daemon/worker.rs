@@ -257,7 +257,7 @@ impl Worker {
             self.statistics.refused_commands += 1;
             return;
         }
-        match command::parse(name, &message.payload, &self.topics, self.engine.settings()) {
+        match command::parse(name, &message.payload, &self.topics, self.engine.rules()) {
             Ok(command) => match command.kind {
                 CommandKind::Health => {
                     let document = self.health_document();

@@ -169,14 +169,6 @@ impl EngineSettings {
         filter::fewest(&self.sources.iter().map(Rule::filter).chain(built_in).collect::<Vec<_>>())
     }
 
-    /// Whether a message on this topic is taken for readings.
-    #[must_use]
-    pub fn reads(&self, topic: &str) -> bool {
-        let built_in = [&self.topics.frame, &self.topics.reading];
-        built_in.iter().any(|template| template.capture(topic, "unit", "sensor").is_some())
-            || self.sources.iter().any(|rule| rule.pattern().capture(topic).is_some())
-    }
-
     /// Where an alarm of a unit stands.
     #[must_use]
     pub fn unit_alarm_topic(&self, unit: &UnitId, alarm: AlarmId) -> String {

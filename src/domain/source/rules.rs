@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::batch::Batch;
 use super::convert::Conversion;
 use super::filter::{covers, fewest, overlap};
+use super::pattern::Captured;
 use super::rule::{Kind, NameFrom, Rule};
 use super::spec::{ConversionSpec, RuleProblem};
 use crate::domain::decode::{Decoder, PayloadKeys};
@@ -93,6 +94,18 @@ impl Rules {
         fewest(&wanted.map(Rule::filter).collect::<Vec<_>>())
     }
 
+    /// Whether a message on this topic is taken for readings.
+    #[must_use]
+    pub fn has_topic(&self, topic: &str) -> bool {
+        self.matching(topic).is_some()
+    }
+
+    /// The first rule that has such topics, and what stands in its placeholders.
+    fn matching<'t>(&self, topic: &'t str) -> Option<(usize, Captured<'t>)> {
+        let captured = |(index, bound): (usize, &Bound)| Some((index, bound.rule.pattern.capture(topic)?));
+        self.bound.iter().enumerate().find_map(captured)
+    }
+
     /// Reads one message.
     ///
     /// # Errors
@@ -100,9 +113,7 @@ impl Rules {
     pub fn read(&mut self, topic: &str, payload: &[u8], batch: &mut Batch) -> Result<(), RejectReason> {
         batch.clear();
         batch.rule = None;
-        let matching = |(index, bound): (usize, &Bound)| Some((index, bound.rule.pattern.capture(topic)?));
-        let (index, captured) =
-            self.bound.iter().enumerate().find_map(matching).ok_or(RejectReason::UnknownTopic)?;
+        let (index, captured) = self.matching(topic).ok_or(RejectReason::UnknownTopic)?;
         let Some(bound) = self.bound.get(index) else { return Err(RejectReason::UnknownTopic) };
         batch.rule = Some(index);
         batch.is_frame = bound.rule.is_frame;
