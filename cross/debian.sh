@@ -26,32 +26,14 @@ if [ -d "$folder" ] && [ "$(awk '{ print $1 }' "$record" 2>/dev/null | xargs)" =
     exit 0
 fi
 
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-[ -f $keyring ] || { say "no $keyring; apt-get install debian-archive-keyring"; exit 1; }
-# shellcheck disable=SC2016 # apt is to expand it
-mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' |
-    sed -n 's,/debian/*$,,p' | head -n 1)}
-[ -n "$mirror" ] || { say 'apt knows no Debian mirror; name one in DEBIAN_MIRROR, as in scheme://host'; exit 1; }
-
+# shellcheck source=/dev/null
+. cross/apt.sh
 apt=$PWD/target/tools/apt-$release-$arch
-mkdir -p "$apt"/{etc/preferences.d,etc/apt.conf.d,state/lists/partial,cache/archives/partial,debs} "$(dirname "$folder")"
-: >"$apt/state/status"
-for suite in "debian $release" "debian-security $release-security"; do
-    echo "deb [signed-by=$keyring arch=$arch] $mirror/$suite main"
-done >"$apt/etc/sources.list"
-cat >"$apt/apt.conf" <<CONF
-Dir::Etc "$apt/etc";
-Dir::State "$apt/state";
-Dir::State::status "$apt/state/status";
-Dir::Cache "$apt/cache";
-APT::Sandbox::User "root";
-APT::Architecture "$arch";
-APT::Architectures { "$arch"; };
-Acquire::Languages "none";
-Acquire::Retries "3";
-CONF
-export APT_CONFIG=$apt/apt.conf
-apt-get -qq update
+mkdir -p "$apt/debs" "$(dirname "$folder")"
+private_apt "$apt" "$arch" <<SUITES
+$arch debian $release
+$arch debian-security $release-security
+SUITES
 rm -rf "$folder" "$record" "$apt"/debs/*
 (cd "$apt/debs" && apt-get -qq download "${packages[@]}" >&2)
 mkdir -p "$folder"

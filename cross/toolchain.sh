@@ -32,39 +32,14 @@ fi
 
 [ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ] || { say 'this part needs Debian on amd64'; exit 1; }
 tools=$PWD/target/tools/rust-cross
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-[ -f $keyring ] || { say 'apt-get install debian-archive-keyring'; exit 1; }
+# shellcheck source=/dev/null
+. cross/apt.sh
 
-# An apt of our own beside the machine's: other suites and architectures without touching its configuration.
-private_apt() {
-    # The mirror this machine uses already, or the one named.
-    # shellcheck disable=SC2016 # apt is to expand it
-    local mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' |
-        sed -n 's,/debian/*$,,p' | head -n 1)}
-    [ -n "$mirror" ] || { say 'apt knows no Debian mirror; name one in DEBIAN_MIRROR, as in scheme://host'; exit 1; }
-    mkdir -p "$tools"/apt/{etc/preferences.d,etc/apt.conf.d,state/lists/partial,cache/archives/partial}
-    : > "$tools/apt/state/status"
-    # The security suite of bookworm has the newest compiler, but nothing for armhf; trixie has that.
-    local trixie="deb [signed-by=$keyring arch=armhf] $mirror/debian trixie main"
-    [ $arch = armhf ] || trixie=
-    cat > "$tools/apt/etc/sources.list" <<SOURCES
-$trixie
-deb [signed-by=$keyring arch=amd64,arm64] $mirror/debian bookworm main
-deb [signed-by=$keyring arch=amd64,arm64] $mirror/debian-security bookworm-security main
-SOURCES
-    cat > "$tools/apt/apt.conf" <<CONF
-Dir::Etc "$tools/apt/etc";
-Dir::State "$tools/apt/state";
-Dir::State::status "$tools/apt/state/status";
-Dir::Cache "$tools/apt/cache";
-APT::Sandbox::User "root";
-APT::Architecture "amd64";
-APT::Architectures { "amd64"; "arm64"; "armhf"; };
-Acquire::Languages "none";
-Acquire::Retries "3";
-CONF
-    export APT_CONFIG=$tools/apt/apt.conf
-    apt-get -qq update
+# The security suite of bookworm has the newest compiler, but nothing for armhf; trixie has that.
+suites() {
+    [ $arch != armhf ] || echo 'armhf debian trixie'
+    echo 'amd64,arm64 debian bookworm'
+    echo 'amd64,arm64 debian-security bookworm-security'
 }
 
 # The newest version of package $1 for architecture $2 that has $3 in it.
@@ -90,7 +65,7 @@ unpack() {
 
 mkdir -p "$tools/root" "$tools/bin"
 if [ ! -f "$tools/have-amd64" ] || [ ! -f "$tools/have-$arch" ]; then
-    private_apt
+    private_apt "$tools/apt" amd64 arm64 armhf < <(suites)
 fi
 if [ ! -f "$tools/have-amd64" ]; then
     version=$(newest rustc-web amd64 deb12)

@@ -41,13 +41,8 @@ export SOURCE_DATE_EPOCH
 out=target/packages
 base=$out/cooltwin_$version
 architectures=(amd64 arm64 armhf)
-triple_of() {
-    case $1 in
-        amd64) echo x86_64-unknown-linux-gnu ;;
-        arm64) echo aarch64-unknown-linux-gnu ;;
-        armhf) echo armv7-unknown-linux-gnueabihf ;;
-    esac
-}
+# shellcheck source=/dev/null
+. cross/triple.sh
 
 times=()
 step() {

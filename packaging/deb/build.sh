@@ -43,14 +43,8 @@ if [ "$($tools/bin/cargo-deb --version 2>/dev/null)" != "cargo-deb $VERSION" ]; 
     rm -rf $tools/target
 fi
 
-triple_of() {
-    case $1 in
-        amd64) echo x86_64-unknown-linux-gnu ;;
-        arm64) echo aarch64-unknown-linux-gnu ;;
-        armhf) echo armv7-unknown-linux-gnueabihf ;;
-        *) die "no such architecture: $1 (amd64, arm64 or armhf)" ;;
-    esac
-}
+# shellcheck source=/dev/null
+. cross/triple.sh
 
 # The program that says its manual pages and completions: one for all architectures.
 host_program() {

@@ -16,6 +16,8 @@ trap 'rm -rf "$work"' EXIT
 suites=("$@")
 [ $# -gt 0 ] || suites=(bookworm bullseye)
 
+# shellcheck source=/dev/null
+. cross/apt.sh
 die() { echo "packaging/deb/test.sh: $*" >&2; exit 1; }
 say() { echo "==> $*"; }
 
@@ -58,10 +60,7 @@ new_root() {
     if [ ! -f "$roots/$suite.tar" ]; then
         say "$suite: making the root"
         mkdir -p $roots
-        # shellcheck disable=SC2016 # apt is to expand it
-        mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' |
-            sed -n 's,/debian/*$,,p' | head -n 1)}
-        [ -n "$mirror" ] || die 'apt knows no Debian mirror; name one in DEBIAN_MIRROR, as in scheme://host'
+        mirror=$(debian_mirror)
         mmdebstrap --quiet --variant=minbase --dpkgopt=force-unsafe-io "$suite" "$roots/$suite.tar.new" \
             "deb $mirror/debian $suite main"
         mv "$roots/$suite.tar.new" "$roots/$suite.tar"

@@ -4,19 +4,11 @@
 # Everything fetched or made is kept under target/boot and taken up again by the next run; BOOT_FRESH=yes makes it anew.
 
 cache=target/boot
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 # What the steps need in the root beside systemd: a broker with its clients, and tools to look around with.
 ROOT_PACKAGES=systemd,systemd-sysv,dbus,mosquitto,mosquitto-clients,procps,iproute2,udev,jq,bash-completion
 
-# The mirror that this machine uses already, or the one named.
-debian_mirror() {
-    local mirror
-    # shellcheck disable=SC2016 # apt is to expand it
-    mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' |
-        sed -n 's,/debian/*$,,p' | head -n 1)}
-    [ -n "$mirror" ] || fail 'apt knows no Debian mirror; name one in DEBIAN_MIRROR, as in scheme://host'
-    echo "$mirror"
-}
+# shellcheck source=/dev/null
+. cross/apt.sh
 
 # Installs what a mode needs by package name. A machine that has all of it is not touched.
 need_packages() {
@@ -56,13 +48,13 @@ root_tarball() {
     local suite=$1 arch=$2 mirror tar begin=$SECONDS
     tar=$cache/root-$suite-$arch-$(echo "$suite $ROOT_PACKAGES" | sha256sum | head -c 8).tar
     if [ ! -e "$tar" ] || [ -n "${BOOT_FRESH:-}" ]; then
-        mirror=$(debian_mirror)
+        mirror=$(debian_mirror) || exit 1
         [ "$arch" != arm64 ] || do_binfmt
         say "making a Debian root: $suite, $arch"
         mkdir -p "$work/tmp"
         # Nothing here needs to survive a power cut, and syncing after every file is what costs the time.
         TMPDIR=$work/tmp mmdebstrap --quiet --format=tar --variant=minbase --architectures="$arch" --include=$ROOT_PACKAGES \
-            --keyring=$keyring --dpkgopt=force-unsafe-io --aptopt='Acquire::Languages "none"' \
+            --keyring="$debian_keyring" --dpkgopt=force-unsafe-io --aptopt='Acquire::Languages "none"' \
             --aptopt='Acquire::Retries "3"' --aptopt='Acquire::Check-Valid-Until "false"' \
             "$suite" "$tar.new" \
             "deb $mirror/debian $suite main" \
@@ -74,38 +66,15 @@ root_tarball() {
     echo "$tar"
 }
 
-# An apt of our own, for packages of other suites and architectures, without touching the machine's.
-private_apt() {
-    local mirror apt=$cache/apt
-    mirror=$(debian_mirror)
-    apt=$PWD/$apt
-    mkdir -p "$apt"/{etc/preferences.d,etc/apt.conf.d,state/lists/partial,cache/archives/partial}
-    : > "$apt/state/status"
-    cat > "$apt/etc/sources.list" <<SOURCES
-deb [signed-by=$keyring arch=arm64] $mirror/debian trixie main
-deb [signed-by=$keyring arch=arm64] $mirror/debian-security trixie-security main
-SOURCES
-    cat > "$apt/apt.conf" <<CONF
-Dir::Etc "$apt/etc";
-Dir::State "$apt/state";
-Dir::State::status "$apt/state/status";
-Dir::Cache "$apt/cache";
-APT::Sandbox::User "root";
-APT::Architecture "arm64";
-APT::Architectures { "arm64"; };
-Acquire::Languages "none";
-Acquire::Retries "3";
-CONF
-    export APT_CONFIG=$apt/apt.conf
-    apt-get -qq update
-}
-
 # Debian's kernel for virtual machines on arm64 and an initrd that can find a virtio disk: $cache/vmlinuz, $cache/initrd.
 # trixie's, because it has ext4 and virtio_pci built in; the root stays Debian 12.
 arm64_kernel() (
     [ ! -e $cache/initrd ] || [ -n "${BOOT_FRESH:-}" ] || exit 0
     say 'fetching the kernel for arm64'
-    private_apt
+    private_apt "$PWD/$cache/apt" arm64 <<SUITES
+arm64 debian trixie
+arm64 debian-security trixie-security
+SUITES
     image=$(apt-cache depends linux-image-cloud-arm64 | sed -n 's/^ *Depends: \(linux-image-[^ ]*\)$/\1/p' | head -n 1)
     [ -n "$image" ] || fail 'Debian has no kernel linux-image-cloud-arm64'
     rm -rf "$work/kernel"
