@@ -39,18 +39,12 @@ esac
 [ "$(id -u)" = 0 ] || fail 'needs root: it makes mounts and boots a system'
 [ "$arch" = arm64 ] || [ "$(uname -m)" = x86_64 ] || fail "$mode boots amd64 programs: needs an x86-64 machine"
 
-package=${2:-$(find target/packages -name "cooltwin_*_$arch.deb" -printf '%T@ %p\n' 2>/dev/null | sort -n |
-    sed -n '$s/^[^ ]* //p' || true)}
-[ -n "$package" ] || fail "no package: packaging/deb/build.sh $arch, or name one"
-[ -r "$package" ] || fail "$package cannot be read"
-package=$(realpath "$package")
+package='' work=''
+# shellcheck source=/dev/null
+. tests/boot/machine.sh
+find_package "$arch" "${2:-}"
 export PATH="$PATH:/usr/sbin:/sbin"
-
-mkdir -p target/boot
-work=$PWD/target/boot/work-$mode
-# Two runs of one mode at a time would use the same folder.
-exec 9> "target/boot/lock-$mode"
-flock -n 9 || fail "another run of $mode is under way"
+claim_work "$mode"
 
 # shellcheck source=/dev/null
 . tests/boot/root.sh
@@ -58,28 +52,7 @@ flock -n 9 || fail "another run of $mode is under way"
 . tests/boot/vm.sh
 # shellcheck source=/dev/null
 . tests/boot/nspawn.sh
-
-# Whatever ends this run: no process, no mount, no registration and no root is left.
-machine_pid=
-clean_up() {
-    local status=$?
-    trap - EXIT INT TERM
-    if [ -n "$machine_pid" ]; then
-        kill -TERM "$machine_pid" 2>/dev/null || true
-        sleep 1
-        kill -KILL "$machine_pid" 2>/dev/null || true
-    fi
-    undo_binfmt
-    remove_cgroup
-    # Innermost first; none in the ordinary case.
-    awk -v under="$work/" 'index($2, under) == 1 { print $2 }' /proc/mounts | LC_ALL=C sort -r | xargs -r umount -l
-    rm -rf "$work"
-    exit $status
-}
-trap clean_up EXIT
-trap 'exit 130' INT TERM
-rm -rf "$work"
-mkdir -p "$work"
+begin_work
 
 # The root with the package, a newer one that differs in its version alone, the steps, and the service that runs them.
 prepare_root() {

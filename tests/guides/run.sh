@@ -23,41 +23,21 @@ fail() {
 }
 [ "$(id -u)" = 0 ] || fail 'needs root: it boots a system'
 [ "$(uname -m)" = x86_64 ] || fail 'boots amd64 programs: needs an x86-64 machine'
-package=${1:-$(find target/packages -name 'cooltwin_*_amd64.deb' -printf '%T@ %p\n' 2>/dev/null | sort -n |
-    sed -n '$s/^[^ ]* //p')}
 suite=${2:-bookworm}
-[ -n "$package" ] || fail 'no package: packaging/deb/build.sh amd64, or name one'
-[ -r "$package" ] || fail "$package cannot be read"
-package=$(realpath "$package")
+package='' work=''
+# shellcheck source=/dev/null
+. tests/boot/machine.sh
+find_package amd64 "${1:-}"
 export PATH="$PATH:/usr/sbin:/sbin"
 
 # shellcheck disable=SC2034 # nspawn.sh uses them
 mode=guides limit=600
-mkdir -p target/boot
-work=$PWD/target/boot/work-guides
-exec 9> target/boot/lock-guides
-flock -n 9 || fail 'another run is under way'
+claim_work $mode
 # shellcheck source=/dev/null
 . tests/boot/root.sh
 # shellcheck source=/dev/null
 . tests/boot/nspawn.sh
-
-machine_pid=
-clean_up() {
-    local status=$?
-    trap - EXIT INT TERM
-    if [ -n "$machine_pid" ]; then
-        kill -TERM "$machine_pid" 2>/dev/null || true
-        sleep 1
-        kill -KILL "$machine_pid" 2>/dev/null || true
-    fi
-    remove_cgroup
-    rm -rf "$work"
-    exit $status
-}
-trap clean_up EXIT
-trap 'exit 130' INT TERM
-rm -rf "$work"
+begin_work
 mkdir -p "$work/tls"
 
 # The marked blocks as one script: a function `block KIND NAME` reads each from its standard input.
