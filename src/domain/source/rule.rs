@@ -388,31 +388,13 @@ fn unit_from(
     let at = spec.unit_at.as_deref().map(|text| NameFrom::At(pointer_of("unit_at", text, problems)));
     let tag = spec.unit_tag.clone().map(NameFrom::Tag);
     let in_payload = (kind == Kind::Thingsboard).then_some(NameFrom::Payload);
-    let mut places = [in_topic, fixed, at, tag, in_payload].into_iter().flatten();
-    match (places.next(), places.next()) {
-        (Some(place), None) => Some(place),
-        (None, _) => {
-            let remedy =
-                "write {unit} for one level of the topic, or unit = \"NAME\", or unit_at = \"/POINTER\"";
-            problems.push(RuleProblem::new(
-                "topic",
-                Some(&spec.topic),
-                "does not say which unit it is",
-                remedy,
-            ));
-            None
-        }
-        (Some(_), Some(_)) => {
-            let reason = "tells the unit in more than one way";
-            let remedy = match kind {
-                Kind::Thingsboard => "the payload names the units; write `+` in the topic",
-                Kind::Influx => "keep one of {unit} in the topic, unit and unit_tag",
-                _ => "keep one of {unit} in the topic, unit and unit_at",
-            };
-            problems.push(RuleProblem::new("topic", Some(&spec.topic), reason, remedy));
-            None
-        }
-    }
+    let missing = "write {unit} for one level of the topic, or unit = \"NAME\", or unit_at = \"/POINTER\"";
+    let ambiguous = match kind {
+        Kind::Thingsboard => "the payload names the units; write `+` in the topic",
+        Kind::Influx => "keep one of {unit} in the topic, unit and unit_tag",
+        _ => "keep one of {unit} in the topic, unit and unit_at",
+    };
+    only_one("unit", [in_topic, fixed, at, tag, in_payload], (missing, ambiguous), spec, problems)
 }
 
 /// Where the sensor's name comes from.
@@ -432,24 +414,25 @@ fn sensor_from(
     let in_topic = pattern.has_sensor().then_some(NameFrom::Topic);
     let fixed = spec.sensor.clone().map(NameFrom::Fixed);
     let at = spec.sensor_at.as_deref().map(|text| NameFrom::At(pointer_of("sensor_at", text, problems)));
-    let mut places = [in_topic, fixed, at].into_iter().flatten();
-    match (places.next(), places.next()) {
-        (Some(place), None) => Some(place),
-        (None, _) => {
-            let remedy = "write {sensor} for one level of the topic, or sensor = \"NAME\"";
-            problems.push(RuleProblem::new(
-                "topic",
-                Some(&spec.topic),
-                "does not say which sensor it is",
-                remedy,
-            ));
-            None
-        }
-        (Some(_), Some(_)) => {
-            let reason = "tells the sensor in more than one way";
-            let remedy = "keep one of {sensor} in the topic, sensor and sensor_at";
-            problems.push(RuleProblem::new("topic", Some(&spec.topic), reason, remedy));
-            None
-        }
-    }
+    let missing = "write {sensor} for one level of the topic, or sensor = \"NAME\"";
+    let ambiguous = "keep one of {sensor} in the topic, sensor and sensor_at";
+    only_one("sensor", [in_topic, fixed, at], (missing, ambiguous), spec, problems)
+}
+
+/// The one place of several that tells `what`; the remedies are for none and for more than one.
+fn only_one<const N: usize>(
+    what: &str,
+    places: [Option<NameFrom>; N],
+    (missing, ambiguous): (&str, &str),
+    spec: &RuleSpec,
+    problems: &mut Vec<RuleProblem>,
+) -> Option<NameFrom> {
+    let mut places = places.into_iter().flatten();
+    let (reason, remedy) = match (places.next(), places.next()) {
+        (Some(place), None) => return Some(place),
+        (None, _) => (format!("does not say which {what} it is"), missing),
+        (Some(_), Some(_)) => (format!("tells the {what} in more than one way"), ambiguous),
+    };
+    problems.push(RuleProblem::new("topic", Some(&spec.topic), reason, remedy));
+    None
 }
