@@ -24,6 +24,8 @@ pub const MAX_SNAPSHOT_BYTES: usize = 32 * 1024 * 1024;
 const MAGIC: &[u8; 16] = b"cooltwin state\n\x01";
 /// Bytes of the checksum behind it, SHA-256 over all that follows.
 const DIGEST_BYTES: usize = 32;
+/// Most predictions a unit can have made: what JSON tells exactly, and more than a million a second make in a century.
+const MAX_SEQ: u64 = 1 << 53;
 /// Longest text in a snapshot: a hash, the name of a boot or of a unit.
 const MAX_TEXT_BYTES: usize = 128;
 
@@ -283,6 +285,9 @@ fn read_unit(reader: &mut Reader<'_>) -> Result<SavedUnit, SnapshotError> {
     let name = reader.text(MAX_TEXT_BYTES)?;
     let id = UnitId::new(&name).map_err(|_| SnapshotError::Damaged("a unit's name that is none"))?;
     let seq = reader.number()?;
+    if seq > MAX_SEQ {
+        return Err(SnapshotError::Damaged("more predictions than there can be"));
+    }
     let (heard, live) = (reader.duration()?, reader.duration()?);
     let evaluated = reader.optional(Reader::duration)?;
     let event_time = reader.optional(Reader::time)?;

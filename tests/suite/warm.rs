@@ -186,6 +186,18 @@ fn what_does_not_fit_is_refused() {
     assert!(matches!(error, Err(SnapshotError::OtherBundle { .. })));
 }
 
+/// The count would overflow with the next prediction.
+#[test]
+fn more_predictions_than_there_can_be_are_refused() {
+    let mut bytes = small();
+    let name = bytes.windows(10).position(|found| found == b"\x02\0\0\0\0\0\0\0c1").unwrap();
+    let seq = name + 10..name + 18;
+    assert_eq!(bytes[seq.clone()], 2_u64.to_le_bytes(), "what feed() made");
+    bytes[seq].copy_from_slice(&u64::MAX.to_le_bytes());
+    let refused = take_up(&sealed(bytes), 40).unwrap_err();
+    assert_eq!(refused, SnapshotError::Damaged("more predictions than there can be"));
+}
+
 #[test]
 fn a_snapshot_has_a_bound_and_a_time() {
     let mut engine = engine(bundles::tiny());
