@@ -95,6 +95,8 @@ notes() {
         for file in "${files[@]}"; do echo "| ${file##*/} | $(stat -c %s "$file") |"; done
         printf '\nFrom commit %s, by packaging/release.sh.\n' "$(git rev-parse HEAD)"
         printf 'Check what you downloaded:\n\n    sha256sum --check --ignore-missing SHA256SUMS\n'
+        printf '\nThe programs are reproducible: in a clone of the commit, packaging/reproducible.sh TRIPLE PROGRAM builds one\n'
+        printf 'anew and compares it with the one in a package.\n'
         printf '\nEach program was read before it was packed:\n\n```text\n'
         for arch in "${architectures[@]}"; do cross/check.sh "target/$(triple_of "$arch")/dist/cooltwin" 2.31; done
         printf '```\n'

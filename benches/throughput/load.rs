@@ -1,13 +1,14 @@
 //! Puts frames of simulated units onto a broker and counts the predictions that come back.
 //!
-//!     load ADDRESS --qos 0|1 --frames N [--units N] [--window N] [--rate N] [--strangers N]
+//!     load ADDRESS --qos 0|1 --frames N [--units N] [--window N] [--rate N] [--strangers N [--elsewhere]]
 //!
 //! MQTT has no flow control from end to end: a broker drops what a slow reader does not take. So at most `window`
 //! frames are on their way whose prediction has not come back, as with sensors that are many but each wait their
 //! turn. What is measured is predictions received, from the first frame sent to the last prediction; one JSON line on
 //! standard output tells how many, in what time, and how long the way of one was. With `--rate` frames leave by the clock
 //! instead, so that their way is measured and not the queue in front of it; with `--strangers` as many frames a second of units that
-//! never come twice flood the broker meanwhile.
+//! never come twice flood the broker meanwhile. With `--elsewhere` it carries the same flood to a reader of its own instead, which
+//! shows what is the broker's share. Beside the way of a frame it tells what predictions say of the daemon's own part in it.
 //!
 //! Frames are encoded beforehand except for their timestamps, and packets are written and read in large pieces, so
 //! that this program takes little from the cores it shares with those it measures.
@@ -57,6 +58,9 @@ struct Arguments {
     /// Frames a second of strange units, each of another
     #[arg(long, default_value_t = 0)]
     strangers: u64,
+    /// The strange units' topics are another reader's, and none of the daemon's
+    #[arg(long)]
+    elsewhere: bool,
 }
 
 /// Topic and payload of each frame, without its timestamp.
@@ -85,13 +89,14 @@ fn due(begin: Instant, rate: u64) -> u64 {
 fn flood(address: &str, arguments: &Arguments, payload: &str, done: &AtomicBool) -> Result<u64> {
     let mut connection = Connection::open(address, "load-flood")?;
     connection.drain()?;
+    let place = if arguments.elsewhere { "elsewhere" } else { "hvac" };
     let (begin, mut sent) = (Instant::now(), 0);
     let mut out = Vec::new();
     while !done.load(Ordering::Relaxed) {
         out.clear();
         let upto = due(begin, arguments.strangers).min(sent + BATCH);
         for number in sent..upto {
-            let topic = format!("hvac/stranger-{number}/sensors");
+            let topic = format!("{place}/stranger-{number}/sensors");
             put_publish(&mut out, arguments.qos, number, &topic, &["{", payload]);
         }
         sent = upto;
@@ -101,7 +106,54 @@ fn flood(address: &str, arguments: &Arguments, payload: &str, done: &AtomicBool)
             connection.write(&out)?;
         }
     }
-    Ok(sent)
+    // One more, so that whoever waits for the next one sees that all is done.
+    out.clear();
+    put_publish(&mut out, arguments.qos, sent, &format!("{place}/stranger-last/sensors"), &["{", payload]);
+    connection.write(&out)?;
+    Ok(sent + 1)
+}
+
+/// Reads and acknowledges what floods the broker elsewhere until `done`; how many.
+fn stand_by(address: &str, arguments: &Arguments, done: &AtomicBool) -> Result<u64> {
+    let mut connection = subscribed(address, "load-bystander", "elsewhere/+/sensors", arguments.qos)?;
+    let (mut acknowledgements, mut read) = (Vec::new(), 0);
+    while !done.load(Ordering::Relaxed) {
+        acknowledgements.clear();
+        connection
+            .read(|kind, body| read += u64::from(published(kind, body, &mut acknowledgements).is_some()))?;
+        connection.write(&acknowledgements)?;
+    }
+    Ok(read)
+}
+
+/// A connection that reads `filter`.
+fn subscribed(address: &str, name: &str, filter: &str, qos: u8) -> Result<Connection> {
+    let mut connection = Connection::open(address, name)?;
+    let mut subscribe = vec![0, 1];
+    put_text(&mut subscribe, filter);
+    subscribe.push(qos);
+    connection.write(&packet(0x82, &subscribe))?;
+    connection.wait_for(0x90)?;
+    Ok(connection)
+}
+
+/// Topic and payload of a packet, if it is a PUBLISH; `acknowledgements` gets what it asks for.
+fn published<'b>(kind: u8, body: &'b [u8], acknowledgements: &mut Vec<u8>) -> Option<(&'b str, &'b [u8])> {
+    let (length, rest) = body.split_first_chunk::<2>().filter(|_| kind & 0xF0 == 0x30)?;
+    let (topic, mut payload) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+    if kind & 0x06 != 0 {
+        let (identifier, rest) = payload.split_first_chunk::<2>()?;
+        acknowledgements.extend([0x40, 2]);
+        acknowledgements.extend(identifier);
+        payload = rest;
+    }
+    Some((std::str::from_utf8(topic).ok()?, payload))
+}
+
+/// What a prediction says of the daemon's own part in its way, in microseconds: from the arrival of the frame.
+fn own_time(document: &[u8]) -> Option<f64> {
+    let document: serde_json::Value = serde_json::from_slice(document).ok()?;
+    document.pointer("/latency_us/total")?.as_f64()
 }
 
 /// What sender and receiver know in common.
@@ -167,41 +219,40 @@ fn send(
     Ok(())
 }
 
-/// Receives predictions until `upto` have come or nothing comes any more; times of each, in microseconds.
-fn receive(connection: &mut Connection, shared: &Shared, upto: u64) -> Result<Vec<u64>> {
-    let mut times = Vec::new();
+/// Times of predictions, in microseconds: of the whole way, and the daemon's own.
+#[derive(Default)]
+struct Times {
+    whole: Vec<u64>,
+    own: Vec<u64>,
+}
+
+/// Receives predictions until `upto` have come or nothing comes any more.
+fn receive(connection: &mut Connection, shared: &Shared, upto: u64) -> Result<Times> {
+    let mut times = Times::default();
     let mut acknowledgements = Vec::new();
     let mut received = shared.received.load(Ordering::Relaxed);
     while received < upto {
         acknowledgements.clear();
-        let mut topics = Vec::new();
+        let mut arrived = Vec::new();
         let is_alive = connection.read(|kind, body| {
-            if kind & 0xF0 != 0x30 {
-                return;
+            if let Some((topic, payload)) = published(kind, body, &mut acknowledgements) {
+                arrived.push((topic.to_owned(), Instant::now(), own_time(payload)));
             }
-            let Some((length, rest)) = body.split_first_chunk::<2>() else { return };
-            let length = usize::from(u16::from_be_bytes(*length));
-            if kind & 0x06 != 0
-                && let Some(identifier) = rest.get(length..length + 2)
-            {
-                acknowledgements.extend([0x40, 2]);
-                acknowledgements.extend(identifier);
-            }
-            topics.push(String::from_utf8_lossy(rest.get(..length).unwrap_or_default()).into_owned());
         })?;
         if !is_alive {
             break;
         }
         let mut under_way = shared.under_way.lock().map_err(|_| anyhow::anyhow!("the sender has died"))?;
-        for topic in &topics {
+        for (topic, at, own) in &arrived {
             let unit = topic.split('/').nth(1).unwrap_or_default();
             if let Some(sent) = under_way.get_mut(unit).and_then(VecDeque::pop_front) {
-                times.push(sent.elapsed().as_micros() as u64);
+                times.whole.push(at.duration_since(sent).as_micros() as u64);
+                times.own.extend(own.map(|own| own as u64));
             }
         }
         drop(under_way);
         connection.write(&acknowledgements)?;
-        received += topics.len() as u64;
+        received += arrived.len() as u64;
         shared.received.store(received, Ordering::Release);
     }
     Ok(times)
@@ -210,18 +261,13 @@ fn receive(connection: &mut Connection, shared: &Shared, upto: u64) -> Result<Ve
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let frames = encoded(arguments.units)?;
-    let mut receiver = Connection::open(&arguments.address, "load-receiver")?;
-    let mut subscribe = vec![0, 1];
-    put_text(&mut subscribe, "hvac/+/predictions");
-    subscribe.push(arguments.qos);
-    receiver.write(&packet(0x82, &subscribe))?;
-    receiver.wait_for(0x90)?;
+    let mut receiver = subscribed(&arguments.address, "load-receiver", "hvac/+/predictions", arguments.qos)?;
     let shared = Arc::new(Shared {
         sent: AtomicU64::new(0),
         received: AtomicU64::new(0),
         under_way: Mutex::new(BTreeMap::new()),
     });
-    let run = |receiver: &mut Connection, upto: u64| -> Result<(f64, Vec<u64>)> {
+    let run = |receiver: &mut Connection, upto: u64| -> Result<(f64, Times)> {
         let begin = Instant::now();
         let times = std::thread::scope(|scope| {
             let sender = scope.spawn(|| send(&arguments.address, &arguments, &shared, &frames, upto));
@@ -234,32 +280,42 @@ fn main() -> Result<()> {
     run(&mut receiver, WARM_UP)?;
     let done = AtomicBool::new(arguments.strangers == 0);
     let payload = frames.first().map(|(_, data)| data.clone()).unwrap_or_default();
-    let ((seconds, mut times), strangers) = std::thread::scope(|scope| {
+    let ((seconds, mut times), strangers, stood_by) = std::thread::scope(|scope| {
+        let bystander =
+            arguments.elsewhere.then(|| scope.spawn(|| stand_by(&arguments.address, &arguments, &done)));
         let flood = scope.spawn(|| flood(&arguments.address, &arguments, &payload, &done));
         let measured = run(&mut receiver, WARM_UP + arguments.frames);
         done.store(true, Ordering::Relaxed);
-        let strangers = flood.join().map_err(|_| anyhow::anyhow!("the flood has died"))??;
-        Ok::<_, anyhow::Error>((measured?, strangers))
+        let died = |_| anyhow::anyhow!("the flood has died");
+        let strangers = flood.join().map_err(died)??;
+        let stood_by = bystander.map_or(Ok(Ok(0)), std::thread::ScopedJoinHandle::join).map_err(died)??;
+        Ok::<_, anyhow::Error>((measured?, strangers, stood_by))
     })?;
-    times.sort_unstable();
-    let percentile = |percent: usize| times.get(times.len() * percent / 100).copied().unwrap_or(0);
+    let count = times.whole.len() as u64;
+    let whole = percentiles(&mut times.whole);
+    let own = percentiles(&mut times.own);
     println!(
         "{}",
         serde_json::json!({
             "qos": arguments.qos,
             "frames": arguments.frames,
-            "predictions": times.len(),
+            "predictions": count,
             "seconds": seconds,
-            "per_second": times.len() as f64 / seconds,
-            "p50_us": percentile(50),
-            "p99_us": percentile(99),
+            "per_second": count as f64 / seconds,
+            "p50_us": whole[0],
+            "p99_us": whole[1],
+            "own_p50_us": own[0],
+            "own_p99_us": own[1],
             "strangers": strangers,
+            "stood_by": stood_by,
         })
     );
-    ensure!(
-        times.len() as u64 == arguments.frames,
-        "{} predictions are missing",
-        arguments.frames - times.len() as u64
-    );
+    ensure!(count == arguments.frames, "{} predictions are missing", arguments.frames - count);
     Ok(())
+}
+
+/// Median and 99th percentile.
+fn percentiles(times: &mut [u64]) -> [u64; 2] {
+    times.sort_unstable();
+    [50, 99].map(|percent| times.get(times.len() * percent / 100).copied().unwrap_or(0))
 }
