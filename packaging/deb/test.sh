@@ -74,6 +74,12 @@ new_root() {
     mkdir -m 0700 "$root/var/lib/private"
 }
 
+# Units that only have the name in common with ours.
+foreign_units() {
+    printf '[Service]\nExecStart=/usr/local/bin/cooltwin-of-ours run\n' >"$root/etc/systemd/system/cooltwin@own.service"
+    printf '[Service]\nExecStart=/bin/true\n' >"$root/etc/systemd/system/cooltwin-watch.service"
+}
+
 inside() { chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive LC_ALL=C "$@"; }
 
 # dpkg must go through without asking: there is nobody to answer.
@@ -149,12 +155,83 @@ use_it() {
         mkdir -p "$root/var/lib/private/$name/models/site"
         ln -s "private/$name" "$root/var/lib/$name"
     done
-    mkdir -p "$root"/etc/systemd/system/cooltwin{,@second}.service.d "$root/etc/cooltwin/models/site"
+    mkdir -p "$root/etc/cooltwin/models/site"
     echo 'secret' >"$root/etc/cooltwin/mqtt-password"
     echo '# second' >"$root/etc/cooltwin/second.toml"
-    echo '[Service]' | tee "$root/etc/systemd/system/cooltwin.service.d/override.conf" \
-        >"$root/etc/systemd/system/cooltwin@second.service.d/override.conf"
-    ln -s /usr/lib/systemd/system/cooltwin@.service "$root/etc/systemd/system/multi-user.target.wants/cooltwin@second.service"
+    use_systemctl
+}
+
+# What systemctl leaves, as it would: edit, edit --full, set-property, enable, mask, add-wants, add-requires.
+use_systemctl() {
+    local etc=$root/etc/systemd/system control=$root/etc/systemd/system.control
+    local template=/usr/lib/systemd/system/cooltwin@.service
+    mkdir -p "$etc"/cooltwin{,@,@second}.service.d "$etc/gateway.target.requires" "$etc/cooltwin.service.wants" \
+        "$control/cooltwin.service.d"
+    echo '[Service]' | tee "$etc/cooltwin.service.d/override.conf" "$etc/cooltwin@.service.d/override.conf" \
+        "$control/cooltwin.service.d/50-CPUWeight.conf" >"$etc/cooltwin@second.service.d/override.conf"
+    cp "$root$template" "$etc/cooltwin@third.service"
+    ln -s /dev/null "$etc/cooltwin@fourth.service"
+    ln -s "$template" "$etc/multi-user.target.wants/cooltwin@second.service"
+    ln -s "$template" "$etc/multi-user.target.wants/cooltwin@fourth.service"
+    ln -s "$template" "$etc/gateway.target.requires/cooltwin@third.service"
+    ln -s /usr/lib/systemd/system/cooltwin.service "$etc/gateway.target.requires/cooltwin.service"
+    ln -s /usr/lib/systemd/system/mosquitto.service "$etc/cooltwin.service.wants/mosquitto.service"
+}
+
+# A systemctl that knows what is enabled and masked by looking at the links, says that nothing runs, and writes down what
+# it is asked to start; with it the scripts believe that systemd runs.
+pretend_systemd() {
+    mkdir -p "$root/run/systemd/system"
+    cat >"$root/usr/bin/systemctl" <<'SYSTEMCTL'
+#!/bin/sh
+verb=
+for word; do
+    case $word in -*) continue ;; esac
+    if [ -z "$verb" ]; then verb=$word; continue; fi
+    case $verb in
+        start | restart | stop | reset-failed) echo "$verb $word" >>/tmp/asked ;;
+        is-enabled)
+            if [ "$(readlink "/etc/systemd/system/$word")" = /dev/null ]; then echo masked; exit 1; fi
+            for link in /etc/systemd/system/*.wants/"$word" /etc/systemd/system/*.requires/"$word"; do
+                if [ -L "$link" ]; then echo enabled; exit 0; fi
+            done
+            echo disabled; exit 1 ;;
+        is-active) exit 3 ;;
+    esac
+done
+SYSTEMCTL
+    chmod +x "$root/usr/bin/systemctl"
+}
+pretend_no_systemd() { rm -rf "$root/run/systemd" "$root/usr/bin/systemctl" "$root/tmp/asked"; }
+
+# Runs dpkg or a script of the package; what it asks systemctl to do must be $1.
+expect_asked() {
+    local wanted=$1
+    shift
+    rm -f "$root/tmp/asked"
+    "$@"
+    grep -E "^(start|restart|reset-failed) " "$root/tmp/asked" 2>/dev/null | sort >"$work/asked" || true
+    [ "$(cat "$work/asked")" = "$wanted" ] || die "$suite: $*: systemctl was asked for '$(cat "$work/asked")', not '$wanted'"
+}
+
+# Instances that are enabled are started by an installation after a removal, and by a removal that is called off; not those
+# that are disabled or masked, and none where policy-rc.d forbids it. A removal leaves nothing listed as failed.
+starts_instances() {
+    local postinst=/var/lib/dpkg/info/cooltwin.postinst
+    pretend_systemd
+    # Its file is there, and it is not enabled.
+    echo '# fifth' >"$root/etc/cooltwin/fifth.toml"
+    expect_asked $'start cooltwin.service\nstart cooltwin@second.service\nstart cooltwin@third.service' \
+        inside $postinst abort-remove
+    expect_asked $'reset-failed cooltwin.service\nreset-failed cooltwin@*.service' dpkg_inside -r cooltwin
+    expect_asked $'restart cooltwin.service\nrestart cooltwin@second.service\nrestart cooltwin@third.service' \
+        dpkg_inside -i /tmp/second.deb
+    printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
+    chmod +x "$root/usr/sbin/policy-rc.d"
+    expect_asked '' dpkg_inside -i /tmp/second.deb
+    rm "$root/usr/sbin/policy-rc.d" "$root/etc/cooltwin/fifth.toml"
+    pretend_no_systemd
+    say "$suite: instances that are enabled are started again, others are not"
 }
 
 removes() {
@@ -195,12 +272,14 @@ repack "$version+3" "$work/third.deb" '# theirs'
 for suite in "${suites[@]}"; do
     root=$work/root
     new_root "$suite"
+    foreign_units
     listing >"$work/before"
     installs
     upgrades
     downgrades
     stays_disabled
     use_it
+    starts_instances
     removes
     purges
 done

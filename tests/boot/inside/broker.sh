@@ -94,15 +94,20 @@ credential_without_systemd_247() {
     [ ! -e /run/cooltwin-credentials ] || fail 'the copy of the password is left'
 }
 
+# The configuration of an instance beside the first: name.
+instance_config() {
+    local key file=/etc/cooltwin/$1.toml
+    cooltwin config > $file
+    for key in prediction state; do
+        set_key $file topics $key "\"$1/{unit}/$key\""
+    done
+    set_key $file topics target "\"$1/{unit}/prediction/{target}\""
+    set_key $file topics alarm "\"$1/{unit}/alarms/{alarm}\""
+}
+
 # Runs on to the upgrade and the removal, which have to take it along.
 second_instance() {
-    local key
-    cooltwin config > /etc/cooltwin/second.toml
-    for key in prediction state; do
-        set_key /etc/cooltwin/second.toml topics $key "\"second/{unit}/$key\""
-    done
-    set_key /etc/cooltwin/second.toml topics target '"second/{unit}/prediction/{target}"'
-    set_key /etc/cooltwin/second.toml topics alarm '"second/{unit}/alarms/{alarm}"'
+    instance_config second
     systemctl enable -q --now cooltwin@second.service
     is_active cooltwin@second.service || fail 'not active'
     retained_is cooltwin/second/status online || fail 'status of the second is not online'

@@ -50,25 +50,54 @@ downgrade() {
     predicts 20
 }
 
+# Beside the second instance, which is enabled: one that runs without being enabled, and one that is enabled and masked.
+# After a removal and a new installation the package must bring back what is enabled, by itself.
 remove_and_install() {
+    instance_config third
+    systemctl start cooltwin@third.service
+    systemctl enable -q cooltwin@fourth.service
+    systemctl mask -q cooltwin@fourth.service
+    # What has failed is listed as failed until somebody takes it back; that must be the removal.
+    systemctl start cooltwin@fifth.service || is_failed cooltwin@fifth.service || fail 'the fifth has not failed'
     apt-get remove -y -qq cooltwin
     ! pgrep -x cooltwin -a | grep ' run' || fail 'a daemon is left'
     [ ! -e /usr/bin/cooltwin ] || fail 'the program is left'
     { [ -e $config ] && [ -d /var/lib/private/cooltwin ]; } || fail 'remove took configuration or state along'
     retained_is cooltwin/main/status offline || fail "status is $(retained cooltwin/main/status)"
     retained_is cooltwin/second/status offline || fail "status of the second is $(retained cooltwin/second/status)"
+    retained_is cooltwin/third/status offline || fail "status of the third is $(retained cooltwin/third/status)"
+    systemctl --failed --no-legend --plain
+    ! systemctl --failed --no-legend --plain | grep cooltwin || fail 'the removal leaves units listed as failed'
     systemctl stop mosquitto.service
     apt_install $here/cooltwin.deb
     is_active cooltwin.service || fail 'not active without a broker'
+    is_active cooltwin@second.service || fail 'the second instance, which is enabled, is down'
+    ! is_active cooltwin@third.service || fail 'an instance that is not enabled was started'
+    ! is_active cooltwin@fourth.service || fail 'an instance that is masked was started'
     systemctl start mosquitto.service
     predicts 60
+    next 20 second/cooler-01/prediction > /dev/null
+}
+
+# What an operator leaves in the course of time, by systemctl itself; what is not ours must outlive the purge.
+operate() {
+    # It edits on a terminal alone.
+    EDITOR='sed -i 1i#' script -qec 'systemctl edit --full cooltwin@second.service' /dev/null
+    [ -f /etc/systemd/system/cooltwin@second.service ] || fail 'systemctl edit --full has written nothing'
+    systemctl set-property cooltwin.service CPUWeight=40
+    systemctl add-requires -q multi-user.target cooltwin@third.service
+    systemctl mask -q cooltwin@sixth.service
+    # Wrong configurations, so that both are listed as failed.
+    echo wrong | tee -a $config >> /etc/cooltwin/second.toml
+    systemctl restart cooltwin.service || is_failed cooltwin.service || fail 'the service has not failed'
+    systemctl restart cooltwin@second.service || is_failed cooltwin@second.service || fail 'the second has not failed'
 }
 
 # Units that are gone are forgotten by systemd a little later.
 no_units() { [ -z "$(systemctl list-units --all --plain --no-legend 'cooltwin*')" ]; }
 
 purge() {
-    [ ! -e /etc/cooltwin/second.toml ] || systemctl start cooltwin@second.service
+    operate
     apt-get purge -y -qq cooltwin
     systemctl daemon-reload
     ! pgrep -x cooltwin -a | grep ' run' || fail 'a daemon is left'
@@ -85,4 +114,5 @@ purge() {
     ! journalctl --list-catalog 2> /dev/null | grep -i cooltwin || fail 'the catalogue still has its events'
     wait_for 10 no_units || fail "systemd still knows $(systemctl list-units --all --plain --no-legend 'cooltwin*')"
     [ -z "$(systemctl list-unit-files --plain --no-legend 'cooltwin*')" ] || fail 'unit files are left'
+    ! systemctl --failed --no-legend --plain | grep cooltwin || fail 'units are listed as failed'
 }
