@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::run::SourceArgs;
 use super::{Failure, Outcome, output};
 use crate::daemon::settings::{BundleSettings, Checked, Settings};
-use crate::daemon::{Reply, ask};
+use crate::daemon::{Answer, Reply, ask};
 
 /// Shortest and longest time to wait, in seconds: a slow link takes its time, a health check must not hang.
 const PATIENCE_S: std::ops::RangeInclusive<f64> = 0.1..=600.0;
@@ -47,10 +47,10 @@ pub fn health(args: &Args) -> Outcome {
         .enable_all()
         .build()
         .context("the runtime cannot be started")?;
-    let reply = runtime.block_on(ask(&settings, &checked, args.timeout));
+    let answer = runtime.block_on(ask(&settings, &checked, args.timeout));
     // A name server that still thinks must not hold up the exit.
     runtime.shutdown_background();
-    let verdict = Verdict::of(&reply, &settings, &checked, args.timeout);
+    let verdict = Verdict::of(&answer, &settings, &checked, args.timeout);
     let text = if args.json { verdict.json(&settings) } else { verdict.summary() };
     let mut out = output::bulk();
     out.write_all(text.as_bytes())?;
@@ -75,17 +75,32 @@ struct Verdict {
     problem: Option<(&'static str, String)>,
     /// The daemon's health document, and how long it took to come.
     health: Option<(Value, Duration)>,
+    /// Topics that the broker did not let us read.
+    refused: Vec<String>,
 }
 
 impl Verdict {
-    fn of(reply: &Reply, settings: &Settings, checked: &Checked, limit: Duration) -> Self {
+    fn of(answer: &Answer, settings: &Settings, checked: &Checked, limit: Duration) -> Self {
         let name = &settings.instance.name;
         let broker = &checked.broker;
         let commands = &checked.topics.commands;
-        let ill = |word, reason| Self { problem: Some((word, reason)), health: None };
-        match reply {
+        let refused = answer.refused.clone();
+        let ill = |word, mut reason: String| {
+            // What could not be read may be why.
+            if !refused.is_empty() {
+                let topics = refused.join(", ");
+                let _ = write!(
+                    reason,
+                    "; the broker refuses the subscription to {topics}: check its access list"
+                );
+            }
+            Self { problem: Some((word, reason)), health: None, refused: refused.clone() }
+        };
+        match &answer.reply {
             Reply::Health { document, after } => match serde_json::from_slice::<Value>(document) {
-                Ok(health) if health.is_object() => Self { problem: None, health: Some((health, *after)) },
+                Ok(health) if health.is_object() => {
+                    Self { problem: None, health: Some((health, *after)), refused }
+                }
                 _ => ill("unreadable", format!("{name} answers with something that is no health document")),
             },
             Reply::Offline => ill(
@@ -94,14 +109,18 @@ impl Verdict {
                     "{name} is offline at {broker}: it was stopped, has died, or has lost its connection; see its log"
                 ),
             ),
-            Reply::Nothing { is_online: true } => ill(
+            Reply::Nothing { is_online: None } => ill(
+                "no_answer",
+                format!("{name} does not answer at {broker} within {limit:?}: it is down or hangs"),
+            ),
+            Reply::Nothing { is_online: Some(true) } => ill(
                 "no_answer",
                 format!(
                     "{name} is online at {broker} but does not answer within {limit:?}: it hangs, or the broker's \
                      access list does not allow {commands}/health and {commands}/health/response"
                 ),
             ),
-            Reply::Nothing { is_online: false } => ill(
+            Reply::Nothing { is_online: Some(false) } => ill(
                 "unknown",
                 format!(
                     "no {name} has been at {broker}: check instance.name, topics.daemon and mqtt.url, or the \
@@ -125,6 +144,7 @@ impl Verdict {
             "problem": self.problem.as_ref().map(|(word, _)| word),
             "reason": self.problem.as_ref().map(|(_, reason)| reason),
             "answered_ms": after,
+            "refused": self.refused,
             "health": health,
         });
         format!("{verdict}\n")
@@ -160,6 +180,12 @@ impl Verdict {
         line("alarms", health.alarms());
         for warning in health.list("/warnings") {
             line("warning", warning.to_owned());
+        }
+        if !self.refused.is_empty() {
+            line(
+                "refused",
+                format!("subscription to {}, by the broker's access list", self.refused.join(", ")),
+            );
         }
         if health.0.pointer("/last_error/error").is_some() {
             let [time, error] = ["time", "error"].map(|part| health.text(&format!("/last_error/{part}")));
@@ -234,11 +260,16 @@ mod tests {
     fn verdict(document: &str) -> Verdict {
         let document = document.to_owned().into();
         let reply = Reply::Health { document, after: Duration::from_micros(1_234) };
+        told(reply, &[])
+    }
+
+    fn told(reply: Reply, refused: &[&str]) -> Verdict {
+        let refused = refused.iter().map(|&topic| topic.to_owned()).collect();
         let folder = tempfile::tempdir().unwrap();
         let mut settings = Settings::default();
         settings.bundle.path = Some(folder.path().to_path_buf());
         let checked = settings.check().unwrap();
-        Verdict::of(&reply, &settings, &checked, Duration::from_secs(5))
+        Verdict::of(&Answer { reply, refused }, &settings, &checked, Duration::from_secs(5))
     }
 
     #[test]
@@ -281,6 +312,22 @@ mod tests {
             summary.contains("model       unknown unknown (unknown)") && summary.contains("alarms      none")
         );
         assert!(!summary.contains("last error"), "{summary}");
+    }
+
+    #[test]
+    fn what_the_broker_does_not_let_be_read_is_told() {
+        let after = Duration::from_millis(1);
+        let well = told(Reply::Health { document: "{}".into(), after }, &["a/status"]);
+        assert!(well.problem.is_none());
+        assert!(well.summary().contains("refused     subscription to a/status, by the broker's"));
+        // It may be at work, and nobody can tell.
+        let (word, reason) = told(Reply::Nothing { is_online: None }, &["a/status", "b"]).problem.unwrap();
+        assert_eq!(word, "no_answer");
+        assert!(
+            reason.ends_with("the broker refuses the subscription to a/status, b: check its access list")
+        );
+        let (_, reason) = told(Reply::Nothing { is_online: Some(true) }, &[]).problem.unwrap();
+        assert!(!reason.contains("refuses"), "{reason}");
     }
 
     #[test]

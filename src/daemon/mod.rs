@@ -26,7 +26,7 @@ mod systemd;
 mod worker;
 
 use logging::{Event, LogVolume};
-pub use mqtt::{Reply, ask};
+pub use mqtt::{Answer, Reply, ask};
 use reload::Refusal;
 use settings::{LogSettings, Settings, Source};
 use tokio::sync::watch;

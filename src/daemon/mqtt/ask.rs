@@ -39,8 +39,9 @@ pub enum Reply {
     Offline,
     /// The broker was reached, and nothing came of the daemon in time.
     Nothing {
-        /// Whether the broker holds `online` for it; without that no daemon of this name has been there.
-        is_online: bool,
+        /// Whether the broker holds `online` for it; without that no daemon of this name has been there. `None` where
+        /// the broker does not let the status be read.
+        is_online: Option<bool>,
     },
     /// The broker cannot be asked.
     NoBroker {
@@ -57,8 +58,23 @@ impl From<LinkError> for Reply {
     }
 }
 
+/// The reply, and what the broker would not let be read on the way to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// What came of the question.
+    pub reply: Reply,
+    /// Topics whose subscription the broker refused.
+    pub refused: Vec<String>,
+}
+
+impl From<LinkError> for Answer {
+    fn from(error: LinkError) -> Self {
+        Self { reply: error.into(), refused: Vec::new() }
+    }
+}
+
 /// Connects, asks, and waits for the answer, all within `limit`.
-pub async fn ask(settings: &Settings, checked: &Checked, limit: Duration) -> Reply {
+pub async fn ask(settings: &Settings, checked: &Checked, limit: Duration) -> Answer {
     let mut link = LinkSettings::new(settings, checked);
     // The daemon's own id before it, where brokers admit clients by how their ids begin.
     let unique = clock::monotonic_nanos();
@@ -72,19 +88,31 @@ pub async fn ask(settings: &Settings, checked: &Checked, limit: Duration) -> Rep
         Ok(wire) => wire,
         Err(error) => return error.into(),
     };
-    let mut status = None;
+    let mut seen = Seen::default();
     let left = deadline.saturating_duration_since(Instant::now());
-    let reply = match timeout(left, exchange(&mut wire, &checked.topics, &mut status)).await {
+    let reply = match timeout(left, exchange(&mut wire, &checked.topics, &mut seen)).await {
         Ok(Ok(reply)) => reply,
         Ok(Err(error)) => error.into(),
-        Err(_) if status == Some(Status::Offline) => Reply::Offline,
-        Err(_) => Reply::Nothing { is_online: status.is_some() },
+        Err(_) if seen.status == Some(Status::Offline) => Reply::Offline,
+        Err(_) => {
+            let is_hidden = seen.refused.contains(&checked.topics.status);
+            Reply::Nothing { is_online: (!is_hidden).then_some(seen.status.is_some()) }
+        }
     };
     // A broker that does not take leave changes nothing about the answer.
     if wire.write(&Packet::Disconnect).is_ok() {
         let _ = wire.leave(LEAVE_TIMEOUT).await;
     }
-    reply
+    Answer { reply, refused: seen.refused }
+}
+
+/// What came to light on the way.
+#[derive(Debug, Default)]
+struct Seen {
+    /// What the broker holds of the daemon.
+    status: Option<Status>,
+    /// Topics whose subscription the broker refused.
+    refused: Vec<String>,
 }
 
 /// What the broker holds of the daemon.
@@ -106,11 +134,7 @@ async fn open(link: &LinkSettings) -> Result<Wire, LinkError> {
 }
 
 /// Subscribes, asks when that is confirmed, and reads until there is something to tell.
-async fn exchange(
-    wire: &mut Wire,
-    topics: &DaemonTopics,
-    status: &mut Option<Status>,
-) -> Result<Reply, LinkError> {
+async fn exchange(wire: &mut Wire, topics: &DaemonTopics, seen: &mut Seen) -> Result<Reply, LinkError> {
     let answers = topics.response("health");
     // A heartbeat that happens to come answers as well, where access lists keep the question away.
     let filters = [&topics.status, &answers, &topics.health];
@@ -126,7 +150,7 @@ async fn exchange(
     loop {
         let traffic = tokio::select! {
             traffic = wire.next() => traffic?,
-            () = sleep_until(give_up_at), if *status == Some(Status::Offline) => return Ok(Reply::Offline),
+            () = sleep_until(give_up_at), if seen.status == Some(Status::Offline) => return Ok(Reply::Offline),
             _ = asking.tick(), if is_subscribed => {
                 // QoS 0: brokers keep what has QoS 1 for a daemon that is away.
                 let question = Publish::new(format!("{}/health", topics.commands), QoS::AtMostOnce, "");
@@ -137,17 +161,20 @@ async fn exchange(
         };
         match traffic {
             Traffic::Frame(Frame::Packet(Packet::SubAck(answer))) => {
-                if answer.return_codes.contains(&SubscribeReasonCode::Failure) {
-                    let text =
-                        "the broker refuses the subscription to the daemon's topics; check its access list";
-                    return Ok(Reply::NoBroker { problem: "subscription_refused", error: text.to_owned() });
+                let codes = filters.iter().zip(&answer.return_codes);
+                let refused = codes.filter(|(_, code)| **code == SubscribeReasonCode::Failure);
+                seen.refused = refused.map(|(filter, _)| (*filter).clone()).collect();
+                // One of the two is enough for the answer to come by.
+                if seen.refused.contains(&answers) && seen.refused.contains(&topics.health) {
+                    let error = "the daemon's answers must not be read".to_owned();
+                    return Ok(Reply::NoBroker { problem: "subscription_refused", error });
                 }
                 is_subscribed = true;
             }
             Traffic::Frame(Frame::Packet(Packet::Publish(publish))) => {
                 if publish.topic == topics.status {
                     let is_offline = publish.payload == OFFLINE;
-                    *status = Some(if is_offline { Status::Offline } else { Status::Online });
+                    seen.status = Some(if is_offline { Status::Offline } else { Status::Online });
                     give_up_at = Instant::now() + OFFLINE_GRACE;
                 } else if !publish.retain {
                     let after = asked.map_or(Duration::ZERO, |asked| asked.elapsed());
@@ -156,5 +183,77 @@ async fn exchange(
             }
             Traffic::Frame(_) | Traffic::Flushed => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const REFUSED: u8 = 0x80;
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    /// Asks a broker that answers the three subscriptions (status, answers, heartbeats) with these codes and, when
+    /// it lets one of the topics be read that are named, publishes a document there.
+    async fn ask_broker(codes: [u8; 3], publishes_on: Option<&str>) -> Answer {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut settings = Settings::default();
+        settings.mqtt.url = format!("mqtt://{}", listener.local_addr().unwrap());
+        settings.bundle.path = Some("/".into());
+        let checked = settings.check().unwrap();
+        let publish = publishes_on.map(|topic| {
+            let length = 2 + topic.len() + 2;
+            [&[0x30, length as u8, 0, topic.len() as u8][..], topic.as_bytes(), b"{}"].concat()
+        });
+        let broker = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut bytes = [0; 4096];
+            assert!(stream.read(&mut bytes).await.unwrap() > 0);
+            stream.write_all(&[0x20, 2, 0, 0]).await.unwrap();
+            assert!(stream.read(&mut bytes).await.unwrap() > 0);
+            let [high, low] = SUBSCRIBE_ID.to_be_bytes();
+            stream.write_all(&[&[0x90, 5, high, low][..], &codes].concat()).await.unwrap();
+            if let Some(publish) = publish {
+                stream.write_all(&publish).await.unwrap();
+            }
+            // Whatever else comes, until the client leaves.
+            while stream.read(&mut bytes).await.is_ok_and(|count| count > 0) {}
+        });
+        let answer = ask(&settings, &checked, if publishes_on.is_some() { LIMIT } else { LIMIT / 100 }).await;
+        broker.await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn one_refused_topic_is_no_refusal_while_the_answer_can_come() {
+        for (codes, topic, refused) in [
+            ([REFUSED, 0, 0], "cooltwin/main/cmd/health/response", "cooltwin/main/status"),
+            ([0, REFUSED, 0], "cooltwin/main/health", "cooltwin/main/cmd/health/response"),
+            ([0, 0, REFUSED], "cooltwin/main/cmd/health/response", "cooltwin/main/health"),
+        ] {
+            let answer = ask_broker(codes, Some(topic)).await;
+            assert!(matches!(answer.reply, Reply::Health { .. }), "{answer:?}");
+            assert_eq!(answer.refused, [refused]);
+        }
+    }
+
+    #[tokio::test]
+    async fn without_any_way_for_the_answer_it_is_one() {
+        let answer = ask_broker([0, REFUSED, REFUSED], Some("cooltwin/main/status")).await;
+        assert!(
+            matches!(answer.reply, Reply::NoBroker { problem: "subscription_refused", .. }),
+            "{answer:?}"
+        );
+        assert_eq!(answer.refused, ["cooltwin/main/cmd/health/response", "cooltwin/main/health"]);
+    }
+
+    #[tokio::test]
+    async fn a_status_that_cannot_be_read_says_nothing_about_the_daemon() {
+        let answer = ask_broker([REFUSED, 0, 0], None).await;
+        assert_eq!(answer.reply, Reply::Nothing { is_online: None });
+        assert_eq!(ask_broker([0, 0, 0], None).await.reply, Reply::Nothing { is_online: Some(false) });
     }
 }

@@ -21,7 +21,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-pub use ask::{Reply, ask};
+pub use ask::{Answer, Reply, ask};
 pub(in crate::daemon) use connect::{MAX_OUTGOING_BYTES, OFFLINE, check};
 pub(in crate::daemon) use connection::WINDOW;
 pub(in crate::daemon) use error::TAKEN_OVER;

@@ -16,7 +16,7 @@ const HEADER: &str = "\
 /// What stands behind the sections: rules have no defaults that could be listed.
 const SOURCES: &str = "
 # Other topics, payloads and units of measurement come in by rules, as many as needed, here at the end of the file.
-# docs/sources.md tells what they can do; config/examples has one for each kind of payload.
+# docs/sources.md tells what they can do; /usr/share/doc/cooltwin/examples/sources has one for each kind of payload.
 #
 #   [[source]]
 #   name = \"ahu\"

@@ -89,6 +89,7 @@ credential_without_systemd_247() {
     find /run/cooltwin-credentials/ -printf '%M %U %p\n'
     [ -s /run/cooltwin-credentials/mqtt-password ] || fail 'there is no copy of the password'
     [ -z "$(find /run/cooltwin-credentials/ -perm /077)" ] || fail 'others can read the copy of the password'
+    instance_has_its_own_secrets
     rm -r /etc/cooltwin/secrets
     without_password
     [ ! -e /run/cooltwin-credentials ] || fail 'the copy of the password is left'
@@ -103,6 +104,22 @@ instance_config() {
     done
     set_key $file topics target "\"$1/{unit}/prediction/{target}\""
     set_key $file topics alarm "\"$1/{unit}/alarms/{alarm}\""
+}
+
+# With the same drop-in an instance gets the secrets of its own folder, and the service none of those.
+instance_has_its_own_secrets() {
+    (umask 077; mkdir /etc/cooltwin/secrets/sixth; echo another > /etc/cooltwin/secrets/sixth/its-own)
+    drop_in cooltwin@.service "$(cat /usr/share/doc/cooltwin/examples/credentials-without-systemd-247.conf)"
+    instance_config sixth
+    systemctl restart cooltwin.service
+    systemctl start cooltwin@sixth.service
+    find /run/cooltwin*credentials/ -type f | LC_ALL=C sort | tee $here/secrets
+    [ "$(grep -c . $here/secrets)" = 2 ] || fail 'service and instance do not have one secret each'
+    [ "$(cat /run/cooltwin@sixth-credentials/its-own)" = another ] || fail 'the instance does not have its own secret'
+    [ "$(cat /run/cooltwin-credentials/mqtt-password)" = $secret ] || fail 'the service does not have its own secret'
+    systemctl stop cooltwin@sixth.service
+    no_drop_in cooltwin@.service
+    rm -r /etc/cooltwin/sixth.toml /var/lib/cooltwin-sixth /var/lib/private/cooltwin-sixth
 }
 
 # Runs on to the upgrade and the removal, which have to take it along.

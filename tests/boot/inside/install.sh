@@ -69,7 +69,7 @@ files_installed() {
     local path missing=
     for path in /usr/bin/cooltwin /etc/cooltwin/cooltwin.toml /usr/share/cooltwin/models/unit-cooler/bundle.toml \
         /usr/share/man/man1/cooltwin.1.gz /usr/share/bash-completion/completions/cooltwin \
-        /usr/lib/systemd/catalog/cooltwin.catalog /usr/share/doc/cooltwin/copyright; do
+        /usr/share/doc/cooltwin/examples/sources/zigbee2mqtt.toml /usr/lib/systemd/catalog/cooltwin.catalog /usr/share/doc/cooltwin/copyright; do
         [ -s $path ] || { echo "missing: $path"; missing=yes; }
     done
     dpkg-query -W -f '${Conffiles}' cooltwin | grep -q '/etc/cooltwin/cooltwin.toml' || fail 'configuration is no conffile'

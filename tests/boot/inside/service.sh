@@ -20,7 +20,7 @@ journal_fields() {
         fail 'no warning of readings that are refused'
     mosquitto_pub -t cooltwin/main/cmd/nonsense -m '{}'
     wait_for 10 has_entry cooltwin.service '.EVENT == "command_refused" and .MESSAGE_ID and
-        .TOPIC == "cooltwin/main/cmd/nonsense" and .PRIORITY == "4"' || fail 'no warning of a command that is refused'
+        .TOPIC == "cooltwin/main/cmd/nonsense" and .REASON and .PRIORITY == "4"' || fail 'no warning of a command that is refused'
     start_sensors
     wait_for 20 has_entry cooltwin.service '.EVENT == "alarm_cleared" and .UNIT_ID and .MESSAGE_ID and
         .PRIORITY == "5"' || fail 'no notice of the end of the alarm'
