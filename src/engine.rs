@@ -5,6 +5,7 @@
 
 mod alarms;
 mod clock;
+mod discovery;
 mod intake;
 mod outlet;
 pub mod settings;
@@ -14,6 +15,7 @@ pub mod snapshot;
 mod unit;
 
 pub use alarms::{AlarmCounters, MAX_UNIT_ALARMS};
+pub use discovery::HomeAssistant;
 pub use settings::{EngineSettings, TopicTexts, Topics};
 pub use silence::SilenceLimits;
 pub use sizes::Sizes;
@@ -27,6 +29,7 @@ use crate::domain::{
     RejectCounts, Rules, Timestamp, Token, UnitId, UnitState,
 };
 use crate::monitor::Alarms;
+use discovery::Announcer;
 use silence::LastHeard;
 use unit::{Unit, UnitTopics};
 
@@ -132,6 +135,8 @@ pub struct Engine {
     alarms: Alarms,
     /// Alarms that stand, over all units.
     unit_alarms: usize,
+    /// What Home Assistant is still to be told.
+    discovery: Announcer,
     counters: EngineCounters,
     // Working memory, kept so that nothing is allocated per reading.
     batch: Batch,
@@ -169,6 +174,7 @@ impl Engine {
             has_swept: false,
             alarms: Alarms::default(),
             unit_alarms: 0,
+            discovery: Announcer::default(),
             counters: EngineCounters::default(),
             batch: Batch::default(),
             readings: Vec::new(),
@@ -181,6 +187,8 @@ impl Engine {
     pub fn handle(&mut self, now: Now, input: Input<'_>, effects: &mut Vec<Effect>) {
         self.mind_clock(now, effects);
         match input {
+            Input::Message { topic, payload, retained, token, .. }
+                if self.is_birth(now, topic, payload, (retained, token), effects) => {}
             Input::Message { .. } | Input::Readings { .. } => self.intake(now, input, effects),
             Input::Tick => self.tick(now, effects),
             Input::Flush => {
@@ -190,6 +198,7 @@ impl Engine {
             }
             Input::Opened => {
                 self.open(now);
+                self.announce_all(now.monotonic);
                 if !std::mem::replace(&mut self.has_swept, true) {
                     self.sweep_daemon(effects);
                 }
@@ -209,7 +218,7 @@ impl Engine {
             let silent_at = unit.silent_at.filter(|_| is_open);
             [unit.due, unit.stale_at, silent_at, Some(unit.last_heard.plus(ttl))]
         });
-        units.chain([self.source_deadline()]).flatten().min()
+        units.chain([self.source_deadline(), self.discovery_deadline()]).flatten().min()
     }
 
     fn tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
@@ -232,6 +241,7 @@ impl Engine {
             self.evict(id, effects);
         }
         self.evict_excess(effects);
+        self.announce(now, effects);
     }
 
     /// Forgets the units heard longest ago when a reload brought a smaller `max_units`.
@@ -256,6 +266,8 @@ impl Engine {
         self.counters.evicted += 1;
         self.waiting = self.waiting.saturating_sub(unit.waiting.len());
         self.drop_alarms(&id, &unit, effects);
+        // Before the state is: Home Assistant would find it empty.
+        self.withdraw(&id, effects);
         // An empty retained message removes the retained state, so that nobody finds a unit that is gone.
         effects.push(Effect::Publish(Publish {
             topic: unit.topics.state,
@@ -309,7 +321,8 @@ impl Engine {
     /// readings and history are kept when both bundles lay them out alike; else readings are kept by name,
     /// where name and unit are the same, and history starts afresh. Call with nothing waiting, after
     /// [`Input::Flush`], and have a [`Input::Tick`] follow: it says which units can no longer be predicted.
-    pub fn adopt(&mut self, old: Self) {
+    pub fn adopt(&mut self, mut old: Self) {
+        self.adopt_discovery(&mut old);
         let (mine, theirs) = (&self.bundle.manifest, &old.bundle.manifest);
         let alike = mine.sensors == theirs.sensors
             && mine.features == theirs.features

@@ -4,13 +4,14 @@
 //! everything unconfirmed again, in order. And an incoming message is acknowledged only when all that it
 //! caused is confirmed, and all that was taken in before it. Knows no socket and no clock.
 //!
-//! Five classes, by what a late or lost message would cost. The higher goes first; within a class the order
+//! Six classes, by what a late or lost message would cost. The higher goes first; within a class the order
 //! holds:
 //!
 //! | class | what | when the link is slow or down |
 //! |---|---|---|
 //! | urgent | alarms, `online`/`offline` | held, the latest of each topic; never dropped |
 //! | retained | unit states | held, the latest of each topic; never dropped |
+//! | announced | what Home Assistant is told | in one queue with retained, but not held beyond the connection, as the engine tells it anew for the next; removals are held |
 //! | kept | predictions | held, all of them; when [`MAX_HELD`] is reached, intake stops |
 //! | answer | answers to commands | in one queue with kept, but sent once: gone when the connection ends before the confirmation |
 //! | fleeting | per-target numbers, health | the newer replaces the older of its topic; takes turns with kept |
@@ -41,6 +42,8 @@ pub(super) enum Sort {
     Urgent,
     /// QoS 1, retained; only the latest per topic counts, and every new connection gets it again.
     Retained,
+    /// As [`Sort::Retained`], but made again for every connection and so not held beyond one; only removals are.
+    Announced,
     /// QoS 1; held until confirmed.
     Kept,
     /// QoS 1, to a topic that somebody else chose. Sent once: a broker that closes the connection for that topic would
@@ -52,7 +55,7 @@ pub(super) enum Sort {
 
 impl Sort {
     fn is_retained(self) -> bool {
-        matches!(self, Self::Urgent | Self::Retained)
+        matches!(self, Self::Urgent | Self::Retained | Self::Announced)
     }
 }
 
@@ -61,6 +64,7 @@ impl From<PublishKind> for Sort {
         match kind {
             PublishKind::Alarm => Self::Urgent,
             PublishKind::State => Self::Retained,
+            PublishKind::Discovery => Self::Announced,
             PublishKind::Prediction => Self::Kept,
             PublishKind::Target => Self::Fleeting,
         }
@@ -187,7 +191,7 @@ impl Outbox {
                 self.pass(topic, payload);
                 return;
             }
-            Sort::Urgent | Sort::Retained => {
+            Sort::Urgent | Sort::Retained | Sort::Announced => {
                 if self.replace_waiting(&topic, &payload) {
                     return;
                 }
@@ -225,7 +229,7 @@ impl Outbox {
         let id = self.next_id();
         match sort {
             Sort::Urgent => self.urgent.push_back(id),
-            Sort::Retained => self.retained.push_back(id),
+            Sort::Retained | Sort::Announced => self.retained.push_back(id),
             Sort::Kept | Sort::Answer | Sort::Fleeting => {}
         }
         self.bytes += topic.len() + payload.len();
@@ -277,7 +281,11 @@ impl Outbox {
                 continue;
             }
             let is_spent = entry.sort == Sort::Answer && entry.progress == Progress::Sent;
-            if entry.is_superseded || is_spent {
+            let is_told_again = entry.sort == Sort::Announced && !entry.payload.is_empty();
+            if is_told_again {
+                self.latest.remove(&entry.topic);
+            }
+            if entry.is_superseded || is_spent || is_told_again {
                 self.drops.answers += u64::from(is_spent);
                 self.bytes = self.bytes.saturating_sub(entry.forget());
                 continue;
@@ -287,7 +295,7 @@ impl Outbox {
             entry.progress = Progress::Waiting;
             match entry.sort {
                 Sort::Urgent => self.urgent.push_back(id),
-                Sort::Retained => self.retained.push_back(id),
+                Sort::Retained | Sort::Announced => self.retained.push_back(id),
                 Sort::Kept | Sort::Answer | Sort::Fleeting => {}
             }
             if let Some(latest) = self.latest.get_mut(&entry.topic)
@@ -322,8 +330,12 @@ impl Outbox {
         self.confirmed += 1;
         if is_retained {
             self.supersede(&topic, position as usize);
-            if is_removal && self.latest.get(&topic).is_some_and(|latest| latest.payload.is_empty()) {
-                // Removed at the broker; nothing to repeat.
+            let is_over = |latest: &Latest| {
+                let is_told = latest.sort == Sort::Announced && latest.waiting.is_none();
+                is_told || (is_removal && latest.payload.is_empty())
+            };
+            if self.latest.get(&topic).is_some_and(is_over) {
+                // Removed at the broker, or made anew for the next connection; nothing to repeat.
                 self.latest.remove(&topic);
             }
         }

@@ -159,14 +159,15 @@ mod tests {
     /// Another value than the default that passes the check.
     fn other(name: &str, folder: &Path, default: Option<&str>, range: Option<&(String, String)>) -> String {
         let text = match (name, default) {
-            ("instance.name", _) => "other",
+            ("instance.name" | "home_assistant.prefix" | "home_assistant.birth_topic", _) => "other",
             ("mqtt.url", _) => "mqtt://127.0.0.1:1884",
             ("bundle.path", _) => return folder.display().to_string(),
             ("bundle.public_key", _) => concat!(env!("CARGO_MANIFEST_DIR"), "/tests/signatures/key.pub"),
             ("payload.time_zone", _) => "+02:00",
             ("log.level", _) => "debug",
             ("log.format", _) => "text",
-            (_, Some("true")) => "false",
+            // Switched on below, as its topics count only then.
+            ("home_assistant.enabled", _) | (_, Some("true")) => "false",
             (_, Some("false")) => "true",
             (_, Some(default)) if name.starts_with("topics.") => {
                 return format!("x/{}", default.trim_matches('"'));
@@ -190,6 +191,7 @@ mod tests {
             ("mqtt.username", "user"),
             ("mqtt.client_cert_file", &certificate),
             ("mqtt.client_key_file", &certificate),
+            ("home_assistant.enabled", "true"),
             ("bundle.path", &bundle),
         ]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))

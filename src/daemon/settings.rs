@@ -23,8 +23,8 @@ pub use problem::{Problem, SettingsErrors};
 pub use reference::reference;
 pub use secret::Secret;
 pub use sections::{
-    AlarmSettings, BundleSettings, EngineSection, HealthSettings, InstanceSettings, LogSettings,
-    MqttSettings, PayloadSettings, Settings, StateSettings, TopicSettings,
+    AlarmSettings, BundleSettings, EngineSection, HealthSettings, HomeAssistantSettings, InstanceSettings,
+    LogSettings, MqttSettings, PayloadSettings, Settings, StateSettings, TopicSettings,
 };
 pub use sources::SourceSettings;
 pub use table::{Applies, KeySpec, SectionSpec};

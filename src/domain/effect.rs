@@ -17,6 +17,8 @@ pub enum PublishKind {
     State,
     /// An alarm while it stands, or nothing once it is cleared; retained, the latest one counts.
     Alarm,
+    /// What Home Assistant is told of a device, or nothing once it is gone; retained. Made again for every connection.
+    Discovery,
 }
 
 /// One message for the broker.

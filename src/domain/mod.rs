@@ -10,6 +10,7 @@ pub mod prediction;
 pub mod quality;
 pub mod reject;
 pub mod source;
+pub mod spelling;
 pub mod state;
 pub mod time;
 pub mod topic;
@@ -23,6 +24,7 @@ pub use prediction::{LatencyMicros, ModelIdentity, PredictionDocument, StateDocu
 pub use quality::{Quality, Reason};
 pub use reject::{RejectCounts, RejectReason};
 pub use source::{Batch, Rule, RuleProblem, RuleSpec, Rules};
+pub use spelling::{Spelling, spelling, unit_of_difference};
 pub use state::{Held, UnitState};
 pub use time::{CLOCK_FLOOR, Monotonic, Now, Timestamp, ZoneSpec};
 pub use topic::{TopicError, TopicTemplate};

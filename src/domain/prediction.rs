@@ -137,6 +137,9 @@ pub struct StateDocument<'a> {
     pub reasons: &'a [String],
     /// Quality of the last evaluation.
     pub quality: &'static str,
+    /// Alarms of the unit that stand; only written when there are any.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub alarms: &'a [&'static str],
     /// Event time of the evaluation that led to this state, so that a retained state shows its age.
     pub time: String,
     /// Which model is in use.

@@ -232,6 +232,7 @@ impl Engine {
         let state = self.bundle.evaluator.assembler.new_state();
         self.units.insert(id.clone(), Unit::new(state, topics, now.monotonic));
         effects.push(Effect::UnitAppeared(id.clone()));
+        self.announce_from(now.monotonic);
         self.sweep_unit(&id, effects);
         Ok(id)
     }
@@ -248,6 +249,7 @@ impl Engine {
             unit.due = Some(earliest);
             effects.extend(arrival.token.map(Effect::Acknowledge));
             self.watch(now, id, effects);
+            self.tell_alarms(id, effects);
             return;
         }
         unit.waiting.extend(arrival.token);

@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::silence::silent_at;
-use super::unit::Unit;
+use super::unit::{Published, Unit};
 use crate::bundle::Bundle;
 use crate::domain::prediction::{SCHEMA_VERSION, write_json, write_number};
 use crate::domain::quality::ReasonSubject;
@@ -20,6 +20,10 @@ const DOCUMENT_BYTES: usize = 768;
 impl Engine {
     /// Evaluates a unit, publishes what comes of it and acknowledges the messages that waited for it.
     pub(super) fn evaluate(&mut self, now: Now, id: &UnitId, effects: &mut Vec<Effect>) {
+        if self.units.get(id).is_some_and(|unit| !unit.alarms.is_empty()) {
+            // First: the state that follows says which alarms stand.
+            self.watch(now, id, effects);
+        }
         let Some(unit) = self.units.get_mut(id) else { return };
         let waited = unit.waiting_since.take().map_or(0, |since| now.monotonic.since(since).as_micros());
         unit.due = None;
@@ -65,9 +69,15 @@ impl Engine {
         self.reasons = reasons;
         self.waiting = self.waiting.saturating_sub(unit.waiting.len());
         effects.extend(unit.waiting.drain(..).map(Effect::Acknowledge));
-        if !unit.alarms.is_empty() {
-            self.watch(now, id, effects);
-        }
+    }
+
+    /// Publishes the unit's state again if an alarm came or went since.
+    pub(super) fn tell_alarms(&mut self, id: &UnitId, effects: &mut Vec<Effect>) {
+        let Some(unit) = self.units.get_mut(id) else { return };
+        let changed = |last: &&Published| last.alarms != unit.alarms.len();
+        let Some(last) = unit.published.as_ref().filter(changed) else { return };
+        let (quality, reasons, time) = (last.quality, last.reasons.clone(), last.time);
+        publish_state(&self.bundle, id, unit, quality, &reasons, time, effects);
     }
 }
 
@@ -154,16 +164,21 @@ pub(super) fn publish_state(
     time: crate::domain::Timestamp,
     effects: &mut Vec<Effect>,
 ) {
-    if unit.published.as_ref().is_some_and(|(last, listed)| *last == quality && listed == reasons) {
+    let is_known = |last: &Published| {
+        last.quality == quality && last.reasons == reasons && last.alarms == unit.alarms.len()
+    };
+    if unit.published.as_ref().is_some_and(is_known) {
         return;
     }
-    unit.published = Some((quality, reasons.to_vec()));
+    let alarms: Vec<_> = unit.alarms.iter().map(|standing| standing.alarm.id.name()).collect();
+    unit.published = Some(Published { quality, reasons: reasons.to_vec(), time, alarms: alarms.len() });
     let document = StateDocument {
         schema: SCHEMA_VERSION,
         unit: id.as_str(),
         state: if quality == Quality::Bad { "withheld" } else { "predicting" },
         reasons: &texts(bundle, reasons),
         quality: quality.name(),
+        alarms: &alarms,
         time: time.to_string(),
         model: &bundle.identity,
     };

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::discovery::HomeAssistant;
 use super::silence::SilenceLimits;
 use crate::bundle::Manifest;
 use crate::domain::source::{Channel, Overlap, filter, overlaps};
@@ -141,6 +142,8 @@ pub struct EngineSettings {
     pub silence: SilenceLimits,
     /// The daemon's own alarms stand below this topic.
     pub daemon_alarms: String,
+    /// Whether Home Assistant is told of the units and of the daemon, and how.
+    pub home_assistant: Option<HomeAssistant>,
 }
 
 impl EngineSettings {
@@ -200,6 +203,7 @@ impl Default for EngineSettings {
             clock_floor: CLOCK_FLOOR,
             silence: SilenceLimits::default(),
             daemon_alarms: "cooltwin/main/alarms".to_owned(),
+            home_assistant: None,
         }
     }
 }

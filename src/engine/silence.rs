@@ -180,9 +180,7 @@ impl Engine {
                 reasons.push(Reason::Silent);
             }
         }
-        if quality == Quality::Bad {
-            publish_state(&self.bundle, id, unit, quality, &reasons, time, effects);
-        }
+        // Alarms first: the state says which of them stand.
         if is_silent {
             let stands = self.raise_of(now, id, unit_alarm(id, self.settings.silence.units), effects);
             if let Some(unit) = self.units.get_mut(id) {
@@ -191,6 +189,12 @@ impl Engine {
         } else if self.settings.silence.units.is_zero() {
             // Switched off by a reload.
             self.clear_of(id, AlarmId::UnitSilent, effects);
+        }
+        match self.units.get_mut(id) {
+            Some(unit) if quality == Quality::Bad => {
+                publish_state(&self.bundle, id, unit, quality, &reasons, time, effects);
+            }
+            _ => self.tell_alarms(id, effects),
         }
     }
 }

@@ -64,7 +64,7 @@ impl Unit {
             + size_of::<Self>()
             + self.topics.memory_bytes()
             + self.waiting.capacity() * size_of::<Token>()
-            + self.published.as_ref().map_or(0, |(_, reasons)| reasons.capacity() * size_of::<Reason>())
+            + self.published.as_ref().map_or(0, |state| state.reasons.capacity() * size_of::<Reason>())
             + self.alarms.memory_bytes()
     }
 }

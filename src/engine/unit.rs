@@ -47,12 +47,25 @@ pub(super) struct Unit {
     pub(super) silent_at: Option<Monotonic>,
     /// The time that the unit's payloads told first, and when, while the clock is not set.
     pub(super) told: Option<(Timestamp, Monotonic)>,
-    /// Quality and reasons of the last published state.
-    pub(super) published: Option<(Quality, Vec<Reason>)>,
+    /// What the last published state said.
+    pub(super) published: Option<Published>,
     /// The quality that counts until a state is published: that of before a reload.
     pub(super) carried: Quality,
     /// Alarms of this unit that stand.
     pub(super) alarms: Alarms,
+    /// Whether Home Assistant has been told of it since that was asked for last.
+    pub(super) is_announced: bool,
+}
+
+/// What a published state said.
+#[derive(Debug)]
+pub(super) struct Published {
+    pub(super) quality: Quality,
+    pub(super) reasons: Vec<Reason>,
+    /// Event time of the evaluation that led to it.
+    pub(super) time: Timestamp,
+    /// How many alarms stood: there is one at most of each name, and they come and go one at a time.
+    pub(super) alarms: usize,
 }
 
 impl Unit {
@@ -73,10 +86,11 @@ impl Unit {
             published: None,
             carried: Quality::Bad,
             alarms: Alarms::default(),
+            is_announced: false,
         }
     }
 
     pub(super) fn quality(&self) -> Quality {
-        self.published.as_ref().map_or(self.carried, |(quality, _)| *quality)
+        self.published.as_ref().map_or(self.carried, |published| published.quality)
     }
 }

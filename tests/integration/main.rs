@@ -15,6 +15,7 @@
 mod configuration;
 mod faults;
 mod health;
+mod home_assistant;
 mod journal;
 mod lifecycle;
 mod link;

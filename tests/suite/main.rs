@@ -16,6 +16,7 @@ mod clocks;
 mod command_line;
 #[cfg(feature = "daemon")]
 mod guides;
+mod home_assistant;
 #[cfg(feature = "daemon")]
 mod journal;
 mod reload;

@@ -82,6 +82,9 @@ impl LinkSettings {
         let mut subscribe: Vec<_> =
             checked.engine.filters().into_iter().map(|filter| (filter, readings)).collect();
         subscribe.push((checked.topics.command_filter(), true));
+        if let Some(home_assistant) = &checked.engine.home_assistant {
+            subscribe.push((home_assistant.birth_topic.clone(), true));
+        }
         if !settings.mqtt.probe_interval.is_zero() {
             subscribe.push((checked.topics.probe.clone(), false));
         }

@@ -329,3 +329,35 @@ fn numbers_on_their_way_at_the_loss_are_gone() {
     assert_eq!((outbox.held(), outbox.drops()), (0, Drops::default()), "they were handed over");
     assert!(outbox.is_empty());
 }
+
+#[test]
+fn what_is_told_anew_is_not_held_and_its_removal_is() {
+    let told = |payload| publish("d", PublishKind::Discovery, payload);
+    let mut outbox = Outbox::default();
+    // Told before there is a connection, and told anew for it.
+    outbox.accept(&mut vec![told("old")]);
+    outbox.connected(1);
+    outbox.accept(&mut vec![told("1"), told("2"), publish("s", PublishKind::State, "up"), prediction("p")]);
+    let sent = pump(&mut outbox);
+    assert_eq!(shown(&sent), ["d=2", "s=up", "p={}"], "in the order of the states, before predictions");
+    let id = ids(&sent)[0];
+    outbox.confirm(id);
+    assert!(!outbox.latest.contains_key("d"), "confirmed, nothing of it is held");
+    outbox.accept(&mut vec![told("3")]);
+    pump(&mut outbox);
+    // Unconfirmed, it is forgotten with the connection; a removal is not, wherever it was.
+    outbox.connected(2);
+    assert_eq!(shown(&pump(&mut outbox)), ["s=up", "p={}"]);
+    outbox.accept(&mut vec![told("4"), told("")]);
+    outbox.connected(3);
+    assert!(shown(&pump(&mut outbox)).contains(&"d=".to_owned()));
+    outbox.connected(4);
+    let sent = pump(&mut outbox);
+    assert!(shown(&sent).contains(&"d=".to_owned()), "until it is confirmed");
+    for id in ids(&sent) {
+        outbox.confirm(id);
+    }
+    outbox.connected(5);
+    assert_eq!(shown(&pump(&mut outbox)), ["s=up"]);
+    assert_eq!((outbox.latest.len(), outbox.bytes), (1, "s".len() + "up".len()));
+}

@@ -2,6 +2,7 @@
 
 mod broker;
 mod feedback;
+mod home_assistant;
 mod login;
 
 use std::path::{Path, PathBuf};
@@ -108,6 +109,7 @@ impl Settings {
         let mut engine = self.engine_settings(&mut problems);
         if let (Some(engine), Some(topics)) = (&mut engine, &topics) {
             engine.daemon_alarms.clone_from(&topics.alarms);
+            engine.home_assistant = home_assistant::check(self, topics, &mut problems);
         }
         if let (Some(engine), Some(topics)) = (&engine, &topics) {
             feedback::check(engine, topics, &mut problems);
@@ -209,6 +211,7 @@ impl Settings {
             },
             // Below the daemon's own topic, which is found out beside.
             daemon_alarms: String::new(),
+            home_assistant: None,
         })
     }
 

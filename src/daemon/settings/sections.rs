@@ -135,6 +135,19 @@ sections! {
         unit_silence: Duration = s(300), from s(0) => s(7 * 24 * 3600);
     }
 
+    /// Home Assistant: tells it of every unit and of the daemon, by its MQTT device discovery (2024.12 or later).
+    [home_assistant] HomeAssistantSettings {
+        /// Tell it. What was told is taken back when this is switched off by a reload.
+        enabled: bool = false, applies Reconnecting;
+        /// First level of its discovery topics, as set there.
+        prefix: String = "homeassistant".to_owned();
+        /// Where it says `online` when it has started, as set there: it is then told everything again.
+        birth_topic: String = "homeassistant/status".to_owned(), applies Reconnecting;
+        /// Values of predictions older than this count as unknown there; "0s": never. Set it above the longest pause
+        /// between two predictions of a unit.
+        expire_after: Duration = s(15 * 60), from s(0) => s(24 * 3600);
+    }
+
     /// The models.
     [bundle] BundleSettings {
         /// Folder of the model bundle.

@@ -27,4 +27,4 @@ pub use pointer::Pointer;
 pub use rule::{Kind, MAX_NAMES, Rule};
 pub use rules::{Channel, MAX_RULES, Overlap, Rules, overlaps};
 pub use spec::{ConversionSpec, RuleProblem, RuleSpec};
-pub use units::Change;
+pub use units::{Change, canonical_unit};

@@ -131,6 +131,12 @@ fn find(name: &str) -> Option<&'static Unit> {
     UNITS.iter().find(|unit| unit.names.contains(&name))
 }
 
+/// The name that messages and tables go by, of a unit by any of its names; `None` for one that is not known here.
+#[must_use]
+pub fn canonical_unit(name: &str) -> Option<&'static str> {
+    find(name).and_then(|unit| unit.names.first().copied())
+}
+
 /// A change of unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Change {

@@ -17,6 +17,9 @@ pub(super) fn check(engine: &EngineSettings, own: &DaemonTopics, problems: &mut 
         .map(|(name, template)| (format!("what topics.{name} publishes"), template.filter()))
         .collect();
     outputs.extend(own.outputs().map(|topic| ("the daemon's own topic".to_owned(), topic)));
+    let told =
+        engine.home_assistant.iter().map(|told| ("what Home Assistant is told".to_owned(), told.filter()));
+    outputs.extend(told);
     let mut refuse_overlap = |key: &str, input: &str, what: &str, output: &str| {
         if overlap(input, output) {
             problems.push(Problem::new(
@@ -38,6 +41,15 @@ pub(super) fn check(engine: &EngineSettings, own: &DaemonTopics, problems: &mut 
             refuse_overlap(&key, &input, what, output);
         }
         refuse_overlap(&key, &input, "the daemon's commands", &commands);
+        if let Some(birth) = engine.home_assistant.as_ref().map(|told| &told.birth_topic) {
+            refuse_overlap(&key, &input, "home_assistant.birth_topic", birth);
+        }
+    }
+    if let Some(birth) = engine.home_assistant.as_ref().map(|told| &told.birth_topic) {
+        for (what, output) in &outputs {
+            refuse_overlap("home_assistant.birth_topic", birth, what, output);
+        }
+        refuse_overlap("home_assistant.birth_topic", birth, "the daemon's commands", &commands);
     }
 }
 
