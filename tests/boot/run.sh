@@ -8,8 +8,11 @@
 #     old     Debian 11 (glibc 2.31, systemd 247) in systemd-nspawn: what Ubuntu 20.04 and JetPack 5 are like
 #
 # Without PACKAGE the newest target/packages/cooltwin_*_ARCH.deb. Prints a line `ok STEP (seconds)` or
-# `FAILED STEP: why` a step; the whole log is target/boot/MODE.log, the lines alone
-# target/boot/MODE.txt. Exit code 0 only when every step holds.
+# `FAILED STEP: why` a step; exit code 0 only when every step holds. Leaves in target/boot:
+#
+#     MODE.txt      these lines, with date, machine and versions
+#     MODE.log      all that the steps said, and the journal of service and instances in that time
+#     MODE.short    the same, of a step at most 16 lines of each; this and MODE.txt are what docs/boot-proof keeps
 #
 # Needs root on a Debian-like machine: it makes mounts and boots a system. nspawn needs the rights to make namespaces and
 # a writable cgroup tree, which an ordinary container does not give; then this fails and says so. What is missing is
@@ -74,6 +77,8 @@ prepare_root() {
     echo "$patience" > "$root/boot-test/patience"
     # The first three make what all others stand on.
     echo "^(system boots|broker runs|install to first|${BOOT_STEPS:-.*})" > "$root/boot-test/only"
+    # For the log: dpkg draws its progress on a terminal, and apt gives it one.
+    echo 'Dpkg::Use-Pty "0";' > "$root/etc/apt/apt.conf.d/90boot-test"
     printf 'boot-test\n' > "$root/etc/hostname"
     printf '127.0.0.1 localhost boot-test\n::1 localhost\n' > "$root/etc/hosts"
     # The identity is made at the first boot.
@@ -96,6 +101,25 @@ UNIT
 
 # What the console shows, without the messages of the boot.
 verdicts() { sed -u 's,\r,,g' | grep --line-buffered -aE '^(ok|FAILED|system:|package:|every step|steps that failed)' || true; }
+
+# The log with the middle left out of what is long: what a step said, and its journal, keep their beginning and end. Of the
+# lines the time of day is left out, as the step says how long it took.
+short_log() {
+    awk '
+        function flush(   i) {
+            for (i = 1; i <= count; i++) {
+                if (count <= 16 || i <= 8 || i > count - 8) print held[i]
+                else if (i == 9) printf "%s... %d lines left out\n", kind, count - 16
+            }
+            count = 0
+        }
+        { now = substr($0, 1, 6) == "    | " ? "    | " : substr($0, 1, 4) == "    " ? "    " : "" }
+        now != kind || now == "" { flush(); kind = now }
+        now == "" { print; next }
+        { held[++count] = $0 }
+        END { flush() }' "target/boot/$mode.log" | cut -c 1-240 |
+        sed -E 's/^(    \| )[A-Z][a-z]{2} [ 0-9]{2} [0-9:]{8} [^ ]+ /\1/'
+}
 
 case $mode in
     arm64)
@@ -125,5 +149,6 @@ say "booted, tried and stopped in $((SECONDS - begin)) s; with the preparation $
     verdicts < "target/boot/$mode.log"
     echo "seconds: $((SECONDS - begin)) with booting and stopping"
 } > "target/boot/$mode.txt"
+short_log > "target/boot/$mode.short"
 [ -s "$work/failures" ] || fail "the steps did not come to their end: target/boot/$mode.console"
 [ "$(cat "$work/failures")" = 0 ] || fail "$(grep -c '^FAILED' "target/boot/$mode.log") steps failed: target/boot/$mode.log"

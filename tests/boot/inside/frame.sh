@@ -22,7 +22,8 @@ since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.2f", b - a }'; 
 # Whether $1 <= $2, numbers.
 at_most() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a <= b) }'; }
 
-# Runs a step, a function that fails or returns, and prints its line. Whatever it said stands in the log.
+# Runs a step, a function that fails or returns, and prints its line. Whatever it said stands in the log, and behind it, after
+# "|", what service and instances wrote into the journal in that time.
 step() {
     local name=$1 function=$2 begin=$EPOCHREALTIME status
     [[ $name =~ $(cat $here/only) ]] || return 0
@@ -38,16 +39,17 @@ step() {
     ) > $here/out 2>&1 < /dev/null
     status=$?
     set -e
-    sed 's/^/    /' $here/out >> "$log"
+    {
+        sed 's/^/    /' $here/out
+        journalctl --sync
+        journalctl -q --no-pager --after-cursor="$cursor" -u cooltwin.service -u 'cooltwin@*' | sed 's/^/    | /'
+    } >> "$log"
     if [ $status = 0 ]; then
         say "ok $name ($(since "$begin") s)$(sed 's/^/; /' $here/notes | tr -d '\n')"
     else
         failures=$((failures + 1))
         say "FAILED $name: $(grep -v '^line [0-9]*: return 1$' $here/out | tail -n 1)"
-        {
-            systemctl status --no-pager -l -n 0 cooltwin.service || true
-            journal cooltwin.service | tail -n 40
-        } 2>&1 | sed 's/^/    | /' >> "$log"
+        { systemctl status --no-pager -l -n 0 cooltwin.service || true; } 2>&1 | sed 's/^/    | /' >> "$log"
         recover
     fi
     # A broken step that left its copy behind would have the next one restore too much.
