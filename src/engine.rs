@@ -8,6 +8,7 @@ mod clock;
 mod discovery;
 mod intake;
 mod outlet;
+pub mod seed;
 pub mod settings;
 mod silence;
 mod sizes;
@@ -16,6 +17,7 @@ mod unit;
 
 pub use alarms::{AlarmCounters, MAX_UNIT_ALARMS};
 pub use discovery::HomeAssistant;
+pub use seed::Seed;
 pub use settings::{EngineSettings, TopicTexts, Topics};
 pub use silence::SilenceLimits;
 pub use sizes::Sizes;
@@ -205,7 +207,7 @@ impl Engine {
             }
             Input::Closed => self.close(now),
             Input::Raise(alarm) => self.raise(now, alarm, effects),
-            Input::Clear(id) => self.clear(id, effects),
+            Input::Clear(id) => self.clear(now, id, effects),
         }
     }
 
@@ -238,14 +240,14 @@ impl Engine {
         self.check_sources(now, effects);
         let ttl = self.settings.unit_ttl;
         for id in self.ids_where(|unit| unit.last_heard.plus(ttl) <= at) {
-            self.evict(id, effects);
+            self.evict(now, id, effects);
         }
-        self.evict_excess(effects);
+        self.evict_excess(now, effects);
         self.announce(now, effects);
     }
 
     /// Forgets the units heard longest ago when a reload brought a smaller `max_units`.
-    fn evict_excess(&mut self, effects: &mut Vec<Effect>) {
+    fn evict_excess(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let excess = self.units.len().saturating_sub(self.settings.max_units);
         if excess == 0 {
             return;
@@ -253,7 +255,7 @@ impl Engine {
         let mut ids: Vec<_> = self.units.iter().map(|(id, unit)| (unit.last_heard, id.clone())).collect();
         ids.sort_unstable();
         for (_, id) in ids.into_iter().take(excess) {
-            self.evict(id, effects);
+            self.evict(now, id, effects);
         }
     }
 
@@ -261,11 +263,11 @@ impl Engine {
         self.units.iter().filter(|(_, unit)| wanted(unit)).map(|(id, _)| id.clone()).collect()
     }
 
-    fn evict(&mut self, id: UnitId, effects: &mut Vec<Effect>) {
+    fn evict(&mut self, now: Now, id: UnitId, effects: &mut Vec<Effect>) {
         let Some(unit) = self.units.remove(&id) else { return };
         self.counters.evicted += 1;
         self.waiting = self.waiting.saturating_sub(unit.waiting.len());
-        self.drop_alarms(&id, &unit, effects);
+        self.drop_alarms(now, &id, &unit, effects);
         // Before the state is: Home Assistant would find it empty.
         self.withdraw(&id, effects);
         // An empty retained message removes the retained state, so that nobody finds a unit that is gone.

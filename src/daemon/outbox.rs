@@ -65,7 +65,7 @@ impl From<PublishKind> for Sort {
             PublishKind::Alarm => Self::Urgent,
             PublishKind::State => Self::Retained,
             PublishKind::Discovery => Self::Announced,
-            PublishKind::Prediction => Self::Kept,
+            PublishKind::Prediction | PublishKind::Event => Self::Kept,
             PublishKind::Target => Self::Fleeting,
         }
     }

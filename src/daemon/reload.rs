@@ -159,7 +159,9 @@ mod tests {
     /// Another value than the default that passes the check.
     fn other(name: &str, folder: &Path, default: Option<&str>, range: Option<&(String, String)>) -> String {
         let text = match (name, default) {
-            ("instance.name" | "home_assistant.prefix" | "home_assistant.birth_topic", _) => "other",
+            ("instance.name" | "seed.unit" | "home_assistant.prefix" | "home_assistant.birth_topic", _) => {
+                "other"
+            }
             ("mqtt.url", _) => "mqtt://127.0.0.1:1884",
             ("bundle.path", _) => return folder.display().to_string(),
             ("bundle.public_key", _) => concat!(env!("CARGO_MANIFEST_DIR"), "/tests/signatures/key.pub"),

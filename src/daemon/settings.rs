@@ -24,7 +24,7 @@ pub use reference::reference;
 pub use secret::Secret;
 pub use sections::{
     AlarmSettings, BundleSettings, EngineSection, HealthSettings, HomeAssistantSettings, InstanceSettings,
-    LogSettings, MqttSettings, PayloadSettings, Settings, StateSettings, TopicSettings,
+    LogSettings, MqttSettings, PayloadSettings, SeedSettings, Settings, StateSettings, TopicSettings,
 };
 pub use sources::SourceSettings;
 pub use table::{Applies, KeySpec, SectionSpec};

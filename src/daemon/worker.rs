@@ -24,7 +24,7 @@ use super::settings::{DaemonTopics, Settings, Source};
 use super::systemd::Notifier;
 use super::{Controls, DaemonConfig};
 use crate::domain::{Effect, Now};
-use crate::engine::{Engine, Input};
+use crate::engine::{Engine, Input, seed};
 use lifecycle::{Loading, Reloads};
 
 /// Most messages handled before what they caused is handed to the link: enough to share the cost of the
@@ -282,6 +282,9 @@ impl Worker {
         if self.statistics.broker.is_connected() {
             let document = self.health_document();
             self.outbox.publish(self.topics.health.clone(), document, Sort::Fleeting, false);
+            if self.settings.seed.enabled {
+                self.publish_seed_status("online", Sort::Fleeting);
+            }
         }
         self.update_status();
     }
@@ -298,6 +301,21 @@ impl Worker {
             warn!(event = %Event::SettingUnwise, "{warning}");
         }
         self.statistics.warnings = warnings;
+    }
+
+    /// The heartbeat on the seed's topic. Not retained: our one will belongs to our own status, so nobody would take back
+    /// an "online" that outlives us.
+    fn publish_seed_status(&mut self, status: &'static str, sort: Sort) {
+        let units = self.engine.units();
+        let document = serde_json::json!({
+            "timestamp": self.wall.both().wall.to_string(),
+            "status": status,
+            "version": env!("CARGO_PKG_VERSION"),
+            "model_version": self.engine.bundle().identity.version,
+            "predictions": self.engine.counters().predictions,
+            "units": { "good": units.good, "uncertain": units.uncertain, "bad": units.bad },
+        });
+        self.outbox.publish(seed::STATUS.to_owned(), document.to_string().into(), sort, false);
     }
 
     fn publish_status(&mut self, status: &'static str) {

@@ -17,6 +17,8 @@ pub enum PublishKind {
     State,
     /// An alarm while it stands, or nothing once it is cleared; retained, the latest one counts.
     Alarm,
+    /// Something that happened, for those who listen now and later; each counts.
+    Event,
     /// What Home Assistant is told of a device, or nothing once it is gone; retained. Made again for every connection.
     Discovery,
 }

@@ -83,7 +83,7 @@ pub struct PredictionDocument<'a> {
 }
 
 /// Writes pairs as an object.
-struct Pairs<'a>(&'a [(&'a str, f64)]);
+pub(crate) struct Pairs<'a>(pub(crate) &'a [(&'a str, f64)]);
 
 impl Serialize for Pairs<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

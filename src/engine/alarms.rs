@@ -1,6 +1,7 @@
 //! Alarms on their way out: what stands is published retained, what is over is removed.
 
 use super::Engine;
+use super::seed::Alert;
 use super::unit::Unit;
 use crate::domain::{Alarm, AlarmId, Effect, Now, Publish, PublishKind, UnitId};
 use crate::monitor::{Alarms, Raised};
@@ -27,16 +28,20 @@ impl Engine {
         let topic = self.settings.daemon_alarm_topic(alarm.id);
         self.counters.alarms.raised += u64::from(raised == Raised::New);
         announce(&self.alarms, raised, topic, None, alarm.id, effects);
+        if raised != Raised::Standing {
+            self.alert(now, None, &alert_of(alarm), effects);
+        }
     }
 
     /// Clears an alarm of the daemon as a whole, if it stands.
-    pub(super) fn clear(&mut self, id: AlarmId, effects: &mut Vec<Effect>) {
+    pub(super) fn clear(&mut self, now: Now, id: AlarmId, effects: &mut Vec<Effect>) {
         if self.alarms.clear(id).is_none() {
             return;
         }
         self.counters.alarms.cleared += 1;
         effects.push(remove(self.settings.daemon_alarm_topic(id)));
         effects.push(Effect::AlarmCleared(None, id));
+        self.alert(now, None, &Alert::over(id.name()), effects);
     }
 
     /// Raises an alarm of a unit, unless too many stand; whether it stands now.
@@ -44,7 +49,7 @@ impl Engine {
         &mut self,
         now: Now,
         id: &UnitId,
-        alarm: Alarm,
+        alarm: &Alarm,
         effects: &mut Vec<Effect>,
     ) -> bool {
         let Some(unit) = self.units.get_mut(id) else { return false };
@@ -54,33 +59,37 @@ impl Engine {
             return false;
         }
         let (alarm_id, topic) = (alarm.id, self.settings.unit_alarm_topic(id, alarm.id));
-        let raised = unit.alarms.raise(now, alarm);
+        let raised = unit.alarms.raise(now, alarm.clone());
         announce(&unit.alarms, raised, topic, Some(id), alarm_id, effects);
+        if raised != Raised::Standing {
+            self.alert(now, Some(id), &alert_of(alarm), effects);
+        }
         self.unit_alarms += usize::from(is_new);
         self.counters.alarms.raised += u64::from(is_new);
         true
     }
 
     /// Clears an alarm of a unit, if it stands.
-    pub(super) fn clear_of(&mut self, id: &UnitId, alarm: AlarmId, effects: &mut Vec<Effect>) {
+    pub(super) fn clear_of(&mut self, now: Now, id: &UnitId, alarm: AlarmId, effects: &mut Vec<Effect>) {
         let Some(unit) = self.units.get_mut(id) else { return };
         if unit.alarms.clear(alarm).is_none() {
             return;
         }
-        self.cleared_of(id, alarm, effects);
+        self.cleared_of(now, id, alarm, effects);
     }
 
-    fn cleared_of(&mut self, id: &UnitId, alarm: AlarmId, effects: &mut Vec<Effect>) {
+    fn cleared_of(&mut self, now: Now, id: &UnitId, alarm: AlarmId, effects: &mut Vec<Effect>) {
         self.unit_alarms = self.unit_alarms.saturating_sub(1);
         self.counters.alarms.cleared += 1;
         effects.push(remove(self.settings.unit_alarm_topic(id, alarm)));
         effects.push(Effect::AlarmCleared(Some(id.clone()), alarm));
+        self.alert(now, Some(id), &Alert::over(alarm.name()), effects);
     }
 
     /// Removes the alarms of a unit that is forgotten.
-    pub(super) fn drop_alarms(&mut self, id: &UnitId, unit: &Unit, effects: &mut Vec<Effect>) {
+    pub(super) fn drop_alarms(&mut self, now: Now, id: &UnitId, unit: &Unit, effects: &mut Vec<Effect>) {
         for standing in unit.alarms.iter() {
-            self.cleared_of(id, standing.alarm.id, effects);
+            self.cleared_of(now, id, standing.alarm.id, effects);
         }
     }
 
@@ -121,6 +130,10 @@ fn announce(
     let payload = standing.alarm.document(unit.map(UnitId::as_str), standing.since);
     effects.push(Effect::Publish(Publish { topic, payload, retain: true, kind: PublishKind::Alarm }));
     effects.push(Effect::AlarmRaised(unit.cloned(), standing.alarm.clone()));
+}
+
+fn alert_of(alarm: &Alarm) -> Alert<'_> {
+    Alert::raised(alarm.id.name(), alarm.severity, &alarm.text, &alarm.remedy)
 }
 
 /// An empty retained message takes the retained one away.

@@ -27,7 +27,7 @@ impl Engine {
             self.raise(now, &Alarm::new(AlarmId::ClockNotSet, Severity::Warning, &text, remedy), effects);
             return;
         }
-        self.clear(AlarmId::ClockNotSet, effects);
+        self.clear(now, AlarmId::ClockNotSet, effects);
         let (floor, limit) = (self.settings.clock_floor, now.wall.plus(self.settings.max_clock_skew));
         for unit in self.units.values_mut() {
             unit.told = None;

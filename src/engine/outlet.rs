@@ -1,6 +1,7 @@
 //! The second half of the street: a unit's state to a prediction and the documents about it.
 
 use super::Engine;
+use super::seed::Seed;
 use super::silence::silent_at;
 use super::unit::{Published, Unit};
 use crate::bundle::Bundle;
@@ -45,7 +46,8 @@ impl Engine {
                 unit.seq += 1;
                 self.counters.predictions += 1;
                 let texts = texts(&self.bundle, &reasons);
-                let document = Document { id, quality, texts: &texts, inputs, latency };
+                let seed = self.settings.seed.as_ref().filter(|seed| seed.unit == *id);
+                let document = Document { id, quality, texts: &texts, inputs, latency, seed };
                 publish_prediction(
                     &self.bundle,
                     &self.target_channels,
@@ -61,12 +63,15 @@ impl Engine {
             } else {
                 self.counters.withheld += 1;
             }
+            let before = unit.published.as_ref().map(|state| state.quality);
             publish_state(&self.bundle, id, unit, quality, &reasons, time, effects);
+            self.alert_withheld(now, id, (before, quality), effects);
         }
+        self.reasons = reasons;
+        let Some(unit) = self.units.get_mut(id) else { return };
         let assembler = &self.bundle.evaluator.assembler;
         unit.stale_at = assembler.next_stale(&unit.state, now).map(|after| now.monotonic.plus(after));
         unit.silent_at = silent_at(assembler, unit, now, self.settings.silence.units, self.open_since);
-        self.reasons = reasons;
         self.waiting = self.waiting.saturating_sub(unit.waiting.len());
         effects.extend(unit.waiting.drain(..).map(Effect::Acknowledge));
     }
@@ -88,6 +93,7 @@ struct Document<'a> {
     texts: &'a [String],
     inputs: (f64, usize, usize),
     latency: LatencyMicros,
+    seed: Option<&'a Seed>,
 }
 
 fn latency(wait: f64, [begin, assembled, done]: [u64; 3]) -> LatencyMicros {
@@ -116,6 +122,7 @@ fn publish_prediction(
         })
         .collect();
     let (oldest_s, fresh, sensors) = document.inputs;
+    let seed = document.seed;
     let document = PredictionDocument {
         time: unit.state.event_time().unwrap_or_default(),
         unit: document.id.as_str(),
@@ -139,6 +146,9 @@ fn publish_prediction(
         retain: false,
         kind: PublishKind::Prediction,
     }));
+    if seed.is_some() {
+        effects.push(Seed::result(&document));
+    }
 }
 
 fn publish_targets(unit: &Unit, values: &[f64], effects: &mut Vec<Effect>) {

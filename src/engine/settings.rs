@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::discovery::HomeAssistant;
+use super::seed::Seed;
 use super::silence::SilenceLimits;
 use crate::bundle::Manifest;
 use crate::domain::source::{Channel, Overlap, filter, overlaps};
@@ -144,6 +145,8 @@ pub struct EngineSettings {
     pub daemon_alarms: String,
     /// Whether Home Assistant is told of the units and of the daemon, and how.
     pub home_assistant: Option<HomeAssistant>,
+    /// Whether the topics of the seed are used beside our own.
+    pub seed: Option<Seed>,
 }
 
 impl EngineSettings {
@@ -204,6 +207,7 @@ impl Default for EngineSettings {
             silence: SilenceLimits::default(),
             daemon_alarms: "cooltwin/main/alarms".to_owned(),
             home_assistant: None,
+            seed: None,
         }
     }
 }

@@ -56,8 +56,8 @@ impl Engine {
         };
         *slot = Some(now.monotonic);
         if !self.alarms.is_empty() {
-            self.clear(id, effects);
-            self.clear(AlarmId::SourceSilent, effects);
+            self.clear(now, id, effects);
+            self.clear(now, AlarmId::SourceSilent, effects);
         }
     }
 
@@ -119,7 +119,7 @@ impl Engine {
     pub(super) fn check_sources(&mut self, now: Now, effects: &mut Vec<Effect>) {
         for (id, limit, due) in self.sources() {
             if limit.is_zero() {
-                self.clear(id, effects);
+                self.clear(now, id, effects);
             } else if due.is_some_and(|due| due <= now.monotonic) && self.alarms.get(id).is_none() {
                 let alarm = self.source_alarm(id, limit);
                 self.raise(now, &alarm, effects);
@@ -151,7 +151,7 @@ impl Engine {
         let assembler = &self.bundle.evaluator.assembler;
         unit.silent_at = silent_at(assembler, unit, now, self.settings.silence.units, self.open_since);
         if !unit.alarms.is_empty() && unit.silent_at.is_none_or(|at| at > now.monotonic) {
-            self.clear_of(id, AlarmId::UnitSilent, effects);
+            self.clear_of(now, id, AlarmId::UnitSilent, effects);
         }
     }
 
@@ -182,17 +182,19 @@ impl Engine {
         }
         // Alarms first: the state says which of them stand.
         if is_silent {
-            let stands = self.raise_of(now, id, unit_alarm(id, self.settings.silence.units), effects);
+            let stands = self.raise_of(now, id, &unit_alarm(id, self.settings.silence.units), effects);
             if let Some(unit) = self.units.get_mut(id) {
                 unit.silent_at = if stands { None } else { Some(now.monotonic.plus(RETRY)) };
             }
         } else if self.settings.silence.units.is_zero() {
             // Switched off by a reload.
-            self.clear_of(id, AlarmId::UnitSilent, effects);
+            self.clear_of(now, id, AlarmId::UnitSilent, effects);
         }
         match self.units.get_mut(id) {
             Some(unit) if quality == Quality::Bad => {
+                let before = unit.published.as_ref().map(|state| state.quality);
                 publish_state(&self.bundle, id, unit, quality, &reasons, time, effects);
+                self.alert_withheld(now, id, (before, quality), effects);
             }
             _ => self.tell_alarms(id, effects),
         }

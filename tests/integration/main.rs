@@ -24,6 +24,7 @@ mod reconnecting;
 mod robustness;
 mod secrets;
 mod security;
+mod seed;
 mod signatures;
 mod support;
 mod warm;

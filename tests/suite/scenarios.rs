@@ -9,8 +9,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cooltwin::domain::{Effect, Monotonic, Now, Timestamp, UnitId, ZoneSpec};
-use cooltwin::engine::{Engine, EngineSettings, Input};
+use cooltwin::domain::{Effect, Monotonic, Now, Rule, Timestamp, UnitId, ZoneSpec};
+use cooltwin::engine::{Engine, EngineSettings, Input, Seed};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -31,6 +31,8 @@ struct Config {
     max_payload_bytes: Option<usize>,
     max_waiting: Option<usize>,
     target_topics: Option<bool>,
+    /// The unit of the seed's topics.
+    seed: Option<String>,
     zone: Option<String>,
     silence_ms: Option<u64>,
     frame_silence_ms: Option<u64>,
@@ -120,6 +122,11 @@ fn settings(config: &Config) -> EngineSettings {
     settings.max_payload_bytes = config.max_payload_bytes.unwrap_or(settings.max_payload_bytes);
     settings.max_waiting = config.max_waiting.unwrap_or(settings.max_waiting);
     settings.target_topics = config.target_topics.unwrap_or(false);
+    if let Some(unit) = &config.seed {
+        let seed = Seed { unit: UnitId::new(unit).unwrap() };
+        settings.sources.push(Rule::new(seed.rule(), &ZoneSpec::utc()).unwrap());
+        settings.seed = Some(seed);
+    }
     if let Some(floor) = &config.clock_floor {
         settings.clock_floor = Timestamp::parse(floor, &ZoneSpec::utc()).unwrap();
     }

@@ -12,8 +12,8 @@ use super::files::{self, Content};
 use super::problem::{Problem, SettingsErrors};
 use super::{BundleSettings, Settings, sources};
 use crate::bundle::PublicKey;
-use crate::domain::{CLOCK_FLOOR, PayloadKeys, TopicTemplate, ZoneSpec};
-use crate::engine::{EngineSettings, SilenceLimits, TopicTexts, Topics};
+use crate::domain::{CLOCK_FLOOR, PayloadKeys, Rule, TopicTemplate, UnitId, UnitIdError, ZoneSpec};
+use crate::engine::{EngineSettings, Seed, SilenceLimits, TopicTexts, Topics};
 use crate::folder::BUNDLE_PLACES;
 
 pub use broker::Broker;
@@ -183,7 +183,10 @@ impl Settings {
             }
         }
         let (Ok(topics), Ok(zone)) = (topics, zone) else { return None };
-        let sources = sources::check(&self.source, &zone, problems);
+        let mut sources = sources::check(&self.source, &zone, problems);
+        let seed = self.seed(problems);
+        // Last, so that the others keep their places.
+        sources.extend(seed.as_ref().and_then(|seed| Rule::new(seed.rule(), &zone).ok()));
         Some(EngineSettings {
             topics,
             sources,
@@ -212,7 +215,18 @@ impl Settings {
             // Below the daemon's own topic, which is found out beside.
             daemon_alarms: String::new(),
             home_assistant: None,
+            seed,
         })
+    }
+
+    /// The unit of the seed's topics, if they are used.
+    fn seed(&self, problems: &mut Vec<Problem>) -> Option<Seed> {
+        let name = &self.seed.unit;
+        let refuse = |error: UnitIdError| {
+            let remedy = "give it a name as the units of other topics have, such as \"cooler-1\"";
+            problems.push(Problem::new("seed.unit", format!("\"{name}\""), error.to_string(), remedy));
+        };
+        UnitId::new(name).map_err(refuse).ok().filter(|_| self.seed.enabled).map(|unit| Seed { unit })
     }
 
     fn bundle_path(&self, problems: &mut Vec<Problem>) -> PathBuf {

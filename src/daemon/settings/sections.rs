@@ -148,6 +148,15 @@ sections! {
         expire_after: Duration = s(15 * 60), from s(0) => s(24 * 3600);
     }
 
+    /// The topics of the project that this one grew out of, for sites that use them.
+    [seed] SeedSettings {
+        /// Use them beside our own: readings from hvac/sensors/data, predictions to hvac/predictions/results, alarms to
+        /// hvac/alerts/info, warning, error and critical, a heartbeat to hvac/status.
+        enabled: bool = false, applies Reconnecting;
+        /// Name of the one unit that they speak of.
+        unit: String = "cooler-1".to_owned();
+    }
+
     /// The models.
     [bundle] BundleSettings {
         /// Folder of the model bundle.

@@ -216,6 +216,9 @@ impl Worker {
         self.drain(deadline).await;
         self.save_at_stop(deadline).await;
         let unconfirmed = self.outbox.unconfirmed();
+        if self.settings.seed.enabled {
+            self.publish_seed_status(OFFLINE, Sort::Answer);
+        }
         self.publish_status(OFFLINE);
         self.drain(deadline).await;
         if timeout_at(deadline, self.link.stop()).await.is_err() {

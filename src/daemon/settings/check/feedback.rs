@@ -4,7 +4,7 @@
 use crate::daemon::settings::DaemonTopics;
 use crate::daemon::settings::problem::Problem;
 use crate::domain::source::filter::overlap;
-use crate::engine::EngineSettings;
+use crate::engine::{EngineSettings, Seed};
 
 /// Notes every input that could match an output, and every data topic that could match a command: who may
 /// publish readings is not thereby allowed to command the daemon.
@@ -20,6 +20,9 @@ pub(super) fn check(engine: &EngineSettings, own: &DaemonTopics, problems: &mut 
     let told =
         engine.home_assistant.iter().map(|told| ("what Home Assistant is told".to_owned(), told.filter()));
     outputs.extend(told);
+    if engine.seed.is_some() {
+        outputs.extend(Seed::outputs().map(|topic| ("what [seed] publishes".to_owned(), topic)));
+    }
     let mut refuse_overlap = |key: &str, input: &str, what: &str, output: &str| {
         if overlap(input, output) {
             problems.push(Problem::new(
