@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Broker, Client, Config, eventually};
+use crate::support::{Broker, Client, Config, Message, eventually};
 
 const READINGS: &str = "hvac/sensors/data";
 const RESULTS: &str = "hvac/predictions/results";
@@ -17,7 +17,7 @@ fn answered(client: &Client) -> Value {
             client.publish(READINGS, FRAME);
         }
         asked += 1;
-        client.on(RESULTS).first().map(|message| message.json())
+        client.on(RESULTS).first().map(Message::json)
     })
 }
 
