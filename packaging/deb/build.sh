@@ -93,8 +93,8 @@ package() {
     triple=$(triple_of "$arch")
     program=target/$triple/$PROFILE/cooltwin
     [ -x "$program" ] || die "$program is missing: cross/build.sh $triple"
-    rm -f $stage/doc/third-party-notices.gz
-    python3 packaging/deb/notices.py "$triple" | gzip -9n >$stage/doc/third-party-notices.gz
+    # Not compressed by itself: as a part of the whole it takes half the bytes.
+    python3 packaging/deb/notices.py "$triple" >$stage/doc/third-party-notices
     deb=$out/cooltwin_$(version)_$arch.deb
     # Stripped by the profile already; another strip would have to be the architecture's.
     stage_compressor "$arch"
