@@ -14,6 +14,7 @@ mod silence;
 mod sizes;
 pub mod snapshot;
 mod unit;
+pub mod view;
 
 pub use alarms::{AlarmCounters, MAX_UNIT_ALARMS};
 pub use discovery::HomeAssistant;
@@ -22,6 +23,7 @@ pub use settings::{EngineSettings, TopicTexts, Topics};
 pub use silence::SilenceLimits;
 pub use sizes::Sizes;
 pub use snapshot::{Snapshot, SnapshotError, Stamp};
+pub use view::{UnitBrief, UnitList, UnitView};
 
 use std::collections::BTreeMap;
 

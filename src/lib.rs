@@ -9,7 +9,7 @@
 //! The layers, leftmost first; imports point only leftward:
 //!
 //! ```text
-//! domain <- bundle, inference, monitor, simulator <- engine <- daemon, http <- cli
+//! domain <- bundle, inference, monitor, simulator <- engine <- daemon <- http <- cli
 //! ```
 //!
 //! Everything left of `daemon` is pure: no clock, no file, no socket, no thread. Time comes in as
@@ -27,6 +27,8 @@ pub mod domain;
 pub mod engine;
 #[cfg(feature = "daemon")]
 pub mod folder;
+#[cfg(feature = "daemon")]
+pub mod http;
 pub mod inference;
 #[cfg(feature = "onnx")]
 pub mod monitor;

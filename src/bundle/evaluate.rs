@@ -11,7 +11,7 @@ use crate::domain::quality::quality_of;
 use crate::domain::{Now, Quality, Reason, Timestamp, UnitState};
 use crate::inference::{ModelError, ModelSet};
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct TargetRule {
     plausible: (f64, f64),
     input_scaler: Option<InputScaler>,
@@ -19,7 +19,7 @@ struct TargetRule {
 }
 
 /// Runs the models of a bundle on feature vectors, scaling where the targets ask for it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Predictor {
     models: ModelSet,
     targets: Vec<TargetRule>,
@@ -78,7 +78,14 @@ impl Predictor {
         Ok(&self.predictions)
     }
 
-    fn judge(&self, reasons: &mut Vec<Reason>) {
+    /// The latest predictions, by target.
+    #[must_use]
+    pub fn latest(&self) -> &[f64] {
+        &self.predictions
+    }
+
+    /// Adds what is wrong with the latest predictions.
+    pub fn judge(&self, reasons: &mut Vec<Reason>) {
         for (index, (target, value)) in self.targets.iter().zip(&self.predictions).enumerate() {
             if !value.is_finite() {
                 reasons.push(Reason::NotComputable(index as u16));
@@ -95,8 +102,9 @@ fn scale_row(scaler: &InputScaler, row: &[f32], scaled: &mut [f32]) {
     }
 }
 
-/// Assembler and predictor together, with the memory for the reasons.
-#[derive(Debug)]
+/// Assembler and predictor together, with the memory for the reasons. A clone, for whoever evaluates beside the engine,
+/// shares the tables of the models and gives the same bits.
+#[derive(Debug, Clone)]
 pub struct Evaluator {
     /// Readings to vectors.
     pub assembler: Assembler,

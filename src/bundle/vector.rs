@@ -115,6 +115,12 @@ impl Assembler {
         Ok(value)
     }
 
+    /// The range of a sensor that the models were trained on, with its margin, where the bundle tells it.
+    #[must_use]
+    pub fn trained_range(&self, sensor: usize) -> Option<(f64, f64)> {
+        self.rules.get(sensor)?.trained
+    }
+
     /// Applies one reading to a unit's state, sampling the grid up to its time before.
     ///
     /// # Errors

@@ -179,6 +179,7 @@ async fn session(
         source: None,
         clock: clock.wall_clock(),
         log_volume: LogVolume::default(),
+        desk: None,
         notify_systemd: false,
     };
     let mut daemon = tokio::spawn(daemon::run(config, controls));

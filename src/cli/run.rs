@@ -8,9 +8,11 @@ use tracing::info;
 
 use super::{Failure, Outcome};
 use crate::daemon::clock::WallClock;
+use crate::daemon::desk::Desk;
 use crate::daemon::reload::{self, Loaded, Refusal};
 use crate::daemon::settings::Source;
 use crate::daemon::{self, ControlHandle, Controls, DaemonConfig, logging};
+use crate::http;
 
 /// Arguments of `cooltwin run`.
 #[derive(Debug, clap::Args)]
@@ -76,12 +78,15 @@ pub fn run(args: &Args) -> Outcome {
         .enable_all()
         .build()
         .context("the runtime cannot be started")?;
+    let (desk, front) = Desk::open();
+    http::start(front).context("no thread for HTTP can be started")?;
     let config = DaemonConfig {
         settings: loaded.settings,
         bundle: loaded.bundle,
         source: Some(source),
         clock: WallClock::default(),
         log_volume,
+        desk: Some(desk),
         notify_systemd: true,
     };
     let result = runtime.block_on(async {

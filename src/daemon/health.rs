@@ -1,5 +1,7 @@
 //! The health document: everything that is counted, in one place.
 
+mod figures;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -10,6 +12,7 @@ use super::outbox::Outbox;
 use crate::domain::prediction::SCHEMA_VERSION;
 use crate::domain::{CLOCK_FLOOR, ModelIdentity, Monotonic, Now};
 use crate::engine::Engine;
+pub use figures::{BrokerFigures, Figures, LatencyFigures};
 
 /// Latencies kept for the percentiles: the last few seconds of a busy site, the last hours of a calm one.
 const LATENCIES: usize = 4_096;
@@ -21,6 +24,9 @@ const MAX_ERROR_CHARS: usize = 1_000;
 pub(super) struct Latencies {
     recent: Vec<u32>,
     next: usize,
+    /// All there ever were, and their sum in microseconds.
+    count: u64,
+    sum: u64,
 }
 
 /// Percentiles of the latest latencies from arrival to hand-over, in microseconds.
@@ -34,6 +40,8 @@ pub(super) struct Percentiles {
 
 impl Latencies {
     pub(super) fn record(&mut self, micros: u64) {
+        self.count += 1;
+        self.sum = self.sum.saturating_add(micros);
         let micros = u32::try_from(micros).unwrap_or(u32::MAX);
         if self.recent.len() < LATENCIES {
             self.recent.push(micros);
@@ -243,6 +251,8 @@ pub(super) struct Statistics {
     last_error: Option<LastError>,
     /// What is allowed but unwise in the settings that run, one sentence each.
     pub(super) warnings: Vec<String>,
+    /// Why nobody can ask over HTTP although the settings want it, a sentence with the remedy.
+    pub(super) http_problem: Option<String>,
     since: Monotonic,
     messages: u64,
     predictions: u64,
@@ -341,6 +351,7 @@ impl Statistics {
             suppressed_log_lines: 0,
             last_error: None,
             warnings: Vec::new(),
+            http_problem: None,
             since: now,
             messages: 0,
             predictions: 0,
@@ -367,9 +378,10 @@ impl Statistics {
         self.reload_failure.as_deref()
     }
 
-    /// What is allowed but unwise: in the settings, and in what the broker makes of them.
+    /// What is allowed but unwise: in the settings, and in what the broker and this machine make of them.
     pub(super) fn all_warnings(&self) -> impl Iterator<Item = &str> {
-        self.warnings.iter().map(String::as_str).chain(self.broker.warning())
+        let own = self.warnings.iter().chain(&self.http_problem);
+        own.map(String::as_str).chain(self.broker.warning())
     }
 
     pub(super) fn rates(&self) -> Rates {

@@ -12,6 +12,7 @@
 
 pub mod clock;
 mod command;
+pub mod desk;
 mod health;
 mod keeper;
 pub mod logging;
@@ -25,6 +26,8 @@ pub mod settings;
 mod systemd;
 mod worker;
 
+use desk::Desk;
+pub use health::{BrokerFigures, Figures, LatencyFigures};
 use logging::{Event, LogVolume};
 pub use mqtt::{Answer, Reply, ask};
 use reload::Refusal;
@@ -49,6 +52,8 @@ pub struct DaemonConfig {
     pub clock: clock::WallClock,
     /// The count of what the log leaves out, to be told.
     pub log_volume: LogVolume,
+    /// Where others may ask about this daemon; `None` where nobody does.
+    pub desk: Option<Desk>,
     /// Whether to tell systemd about readiness, status and the watchdog.
     pub notify_systemd: bool,
 }

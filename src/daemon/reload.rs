@@ -159,13 +159,20 @@ mod tests {
     /// Another value than the default that passes the check.
     fn other(name: &str, folder: &Path, default: Option<&str>, range: Option<&(String, String)>) -> String {
         let text = match (name, default) {
-            ("instance.name" | "seed.unit" | "home_assistant.prefix" | "home_assistant.birth_topic", _) => {
-                "other"
-            }
+            (
+                "instance.name"
+                | "http.hosts"
+                | "seed.unit"
+                | "home_assistant.prefix"
+                | "home_assistant.birth_topic",
+                _,
+            ) => "other",
             ("mqtt.url", _) => "mqtt://127.0.0.1:1884",
             ("bundle.path", _) => return folder.display().to_string(),
             ("bundle.public_key", _) => concat!(env!("CARGO_MANIFEST_DIR"), "/tests/signatures/key.pub"),
             ("payload.time_zone", _) => "+02:00",
+            ("http.listen", _) => "127.0.0.1:8001",
+            ("http.token", _) => "0123456789abcdef",
             ("log.level", _) => "debug",
             ("log.format", _) => "text",
             // Switched on below, as its topics count only then.
@@ -209,7 +216,7 @@ mod tests {
     fn a_reload_makes_of_each_setting_what_the_reference_says() {
         let folder = tempfile::tempdir().unwrap();
         for file in ["file", "certificate"] {
-            std::fs::write(folder.path().join(file), "x").unwrap();
+            std::fs::write(folder.path().join(file), "0123456789abcdef\n").unwrap();
         }
         let (old, old_checked) = settings(folder.path(), None);
         let old_link = LinkSettings::new(&old, &old_checked);

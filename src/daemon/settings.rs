@@ -18,13 +18,14 @@ use std::path::{Path, PathBuf};
 
 use config::{Config, Environment, File, FileFormat, Value, ValueKind};
 
-pub use check::{Broker, Checked, DaemonTopics};
+pub use check::{Broker, Checked, DaemonTopics, HttpTerms};
 pub use problem::{Problem, SettingsErrors};
 pub use reference::reference;
 pub use secret::Secret;
 pub use sections::{
-    AlarmSettings, BundleSettings, EngineSection, HealthSettings, HomeAssistantSettings, InstanceSettings,
-    LogSettings, MqttSettings, PayloadSettings, SeedSettings, Settings, StateSettings, TopicSettings,
+    AlarmSettings, BundleSettings, EngineSection, HealthSettings, HomeAssistantSettings, HttpSettings,
+    InstanceSettings, LogSettings, MqttSettings, PayloadSettings, SeedSettings, Settings, StateSettings,
+    TopicSettings,
 };
 pub use sources::SourceSettings;
 pub use table::{Applies, KeySpec, SectionSpec};
@@ -132,23 +133,28 @@ impl Source {
         Err(SettingsErrors(problems))
     }
 
-    /// What is unwise about the places that settings come from: who else can read a password there.
+    /// What is unwise about the places that settings come from: who else can read a secret there.
     #[must_use]
     pub fn warnings(&self, settings: &Settings) -> Vec<String> {
-        const PASSWORD: &str = "mqtt.password";
-        if settings.mqtt.password.is_none() {
-            return Vec::new();
+        let secrets = [
+            ("mqtt.password", settings.mqtt.password.is_some()),
+            ("http.token", settings.http.token.is_some()),
+        ];
+        secrets.iter().filter(|(_, is_set)| *is_set).filter_map(|(key, _)| self.exposed(key)).collect()
+    }
+
+    /// Why a secret that stands in the settings can be read by others, if it can.
+    fn exposed(&self, key: &str) -> Option<String> {
+        if self.overrides.iter().any(|(name, _)| name == key) {
+            return Some(format!(
+                "{key} can be read on the command line by every user of this machine; use {key}_file"
+            ));
         }
-        if self.overrides.iter().any(|(key, _)| key == PASSWORD) {
-            let warning =
-                "can be read on the command line by every user of this machine; use mqtt.password_file";
-            return vec![format!("{PASSWORD} {warning}")];
-        }
-        let is_elsewhere =
-            self.environment.keys().any(|key| key.eq_ignore_ascii_case("COOLTWIN__MQTT__PASSWORD"));
-        let file = self.file.as_deref().filter(|_| !is_elsewhere);
-        let judged = file.and_then(|file| files::inspect(file, files::Content::Secret).ok().flatten());
-        judged.map(|warning| format!("{PASSWORD} stands in a file: {warning}")).into_iter().collect()
+        let variable = format!("COOLTWIN__{}", key.replace('.', "__"));
+        let is_elsewhere = self.environment.keys().any(|name| name.eq_ignore_ascii_case(&variable));
+        let file = self.file.as_deref().filter(|_| !is_elsewhere)?;
+        let warning = files::inspect(file, files::Content::Secret).ok().flatten()?;
+        Some(format!("{key} stands in a file: {warning}"))
     }
 
     /// Where a value without a note of its own came from.

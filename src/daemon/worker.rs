@@ -1,6 +1,7 @@
 //! The one task that owns engine and outbox and brings them together with broker, clock and systemd.
 
 mod alarms;
+mod desk;
 mod lifecycle;
 mod link;
 mod losses;
@@ -14,6 +15,7 @@ use tracing::{info, warn};
 
 use super::clock::{self, WallClock};
 use super::command::{self, CommandKind, Refused};
+use super::desk::{Desk, Published, Question};
 use super::health::{BrokerHealth, Statistics};
 use super::keeper::{Keeper, Kept};
 use super::logging::{Event, LogLimit, LogVolume};
@@ -56,6 +58,7 @@ pub(super) struct Worker {
     logged_cause: Option<&'static str>,
     health: Interval,
     keeper: Keeper,
+    desk: Desk,
     // Reused from turn to turn.
     batch: Batch,
     effects: Vec<Effect>,
@@ -70,6 +73,7 @@ enum Wake {
     Loaded(Result<Box<Loaded>, Vec<Refusal>>),
     Health,
     Kept(Kept),
+    Asked(Question),
     Turn,
 }
 
@@ -86,6 +90,7 @@ impl Worker {
             link,
             health: every(config.settings.health.interval),
             keeper: Keeper::new(&config.settings.state, &config.settings.instance.name),
+            desk: config.desk.unwrap_or_default(),
             settings: config.settings,
             topics: checked.topics,
             source: config.source,
@@ -106,6 +111,7 @@ impl Worker {
         // Kept as a retained state: every connection publishes it.
         worker.publish_status("online");
         worker.warm_start();
+        worker.serve(checked.http);
         Ok(worker)
     }
 
@@ -123,6 +129,7 @@ impl Worker {
                     self.heartbeat();
                 }
                 Wake::Kept(kept) => self.keep(kept),
+                Wake::Asked(question) => self.answer(question),
                 Wake::Turn => {}
             }
             self.turn();
@@ -169,6 +176,8 @@ impl Worker {
             () = self.link.broken() => Wake::LinkBroken,
             _ = self.health.tick() => Wake::Health,
             kept = self.keeper.wait() => Wake::Kept(kept),
+            // One a turn: however many ask, messages are not held up for longer than one answer takes.
+            question = self.desk.next() => Wake::Asked(question),
             () = inbox.ready(), if !has_more => Wake::Turn,
             () = tokio::task::yield_now(), if has_more => Wake::Turn,
             () = tokio::time::sleep(sleep) => Wake::Turn,
@@ -234,6 +243,7 @@ impl Worker {
 
     fn handle(&mut self, now: Now, input: Input<'_>) {
         self.engine.handle(now, input, &mut self.effects);
+        self.show(&self.effects);
         self.outbox.accept(&mut self.effects);
         let mut effects = std::mem::take(&mut self.effects);
         for effect in effects.drain(..) {
@@ -279,10 +289,14 @@ impl Worker {
     fn heartbeat(&mut self) {
         self.log_suppressed();
         self.log_drops(self.wall.both().monotonic);
-        if self.statistics.broker.is_connected() {
+        let is_connected = self.statistics.broker.is_connected();
+        if is_connected || self.desk.is_watched() {
             let document = self.health_document();
-            self.outbox.publish(self.topics.health.clone(), document, Sort::Fleeting, false);
-            if self.settings.seed.enabled {
+            self.desk.show(Published::health(&self.topics.health, &document));
+            if is_connected {
+                self.outbox.publish(self.topics.health.clone(), document, Sort::Fleeting, false);
+            }
+            if is_connected && self.settings.seed.enabled {
                 self.publish_seed_status("online", Sort::Fleeting);
             }
         }

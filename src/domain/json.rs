@@ -41,7 +41,7 @@ pub(super) fn check_depth(text: &str) -> Result<(), RejectReason> {
 }
 
 /// Judges one value's text as a number.
-pub(super) fn number(raw: &str) -> Result<f64, RejectReason> {
+pub(crate) fn number(raw: &str) -> Result<f64, RejectReason> {
     if raw == NOT_FINITE_MARK {
         return Err(RejectReason::NotFinite);
     }
@@ -136,7 +136,7 @@ impl<'de> serde::Deserialize<'de> for Key<'de> {
 
 /// The text with bare `NaN`, `Infinity` and `-Infinity` outside strings put in quotes, so that JSON can
 /// read the rest; `None` when there is none of them.
-pub(super) fn without_bare_words(text: &str) -> Option<String> {
+pub(crate) fn without_bare_words(text: &str) -> Option<String> {
     let mut repaired = String::with_capacity(text.len() + 16);
     let (mut in_string, mut escaped, mut changed) = (false, false, false);
     let mut rest = text;

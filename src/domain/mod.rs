@@ -5,7 +5,7 @@ pub mod alarm;
 pub mod decode;
 pub mod effect;
 pub mod history;
-mod json;
+pub(crate) mod json;
 pub mod prediction;
 pub mod quality;
 pub mod reject;

@@ -82,6 +82,13 @@ impl UnitState {
         }
     }
 
+    /// Forgets everything, as if nothing had ever been read. Keeps its memory.
+    pub fn clear(&mut self) {
+        self.held.fill(None);
+        self.history.clear();
+        self.event_time = None;
+    }
+
     /// Forgets readings and history whose times turned out to be wrong (the clock had run ahead).
     pub fn forget_times_after(&mut self, limit: Timestamp) {
         for slot in &mut self.held {

@@ -9,7 +9,7 @@ use crate::domain::prediction::{SCHEMA_VERSION, write_json, write_number};
 use crate::domain::quality::ReasonSubject;
 use crate::domain::{
     Effect, LatencyMicros, Now, PredictionDocument, Publish, PublishKind, Quality, Reason, StateDocument,
-    UnitId,
+    Timestamp, UnitId,
 };
 use crate::monitor::residual;
 
@@ -45,18 +45,11 @@ impl Engine {
                 let latency = latency(waited as f64, evaluation.ticks);
                 unit.seq += 1;
                 self.counters.predictions += 1;
+                note(&self.bundle, &self.target_channels, unit, now, &self.values, time);
                 let texts = texts(&self.bundle, &reasons);
                 let seed = self.settings.seed.as_ref().filter(|seed| seed.unit == *id);
                 let document = Document { id, quality, texts: &texts, inputs, latency, seed };
-                publish_prediction(
-                    &self.bundle,
-                    &self.target_channels,
-                    unit,
-                    now,
-                    &self.values,
-                    &document,
-                    effects,
-                );
+                publish_prediction(&self.bundle, unit, &self.values, &document, effects);
                 if self.settings.target_topics {
                     publish_targets(unit, &self.values, effects);
                 }
@@ -102,24 +95,41 @@ fn latency(wait: f64, [begin, assembled, done]: [u64; 3]) -> LatencyMicros {
     LatencyMicros { wait, features, inference, total: wait + features + inference }
 }
 
-fn publish_prediction(
+/// Keeps what was predicted, and what is measured at the same time.
+fn note(
     bundle: &Bundle,
     target_channels: &[Option<usize>],
-    unit: &Unit,
+    unit: &mut Unit,
     now: Now,
+    values: &[f64],
+    time: Timestamp,
+) {
+    let assembler = &bundle.evaluator.assembler;
+    let state = &unit.state;
+    let measured = target_channels.iter().map(|channel| assembler.measurement(state, (*channel)?, now));
+    let latest = &mut unit.latest;
+    // No more room than there are targets: the memory of a unit is known beforehand.
+    latest.values.clear();
+    latest.values.reserve_exact(values.len());
+    latest.values.extend_from_slice(values);
+    latest.measured.clear();
+    latest.measured.reserve_exact(values.len());
+    latest.measured.extend(measured);
+    (latest.time, latest.at) = (time, now.monotonic);
+}
+
+fn publish_prediction(
+    bundle: &Bundle,
+    unit: &Unit,
     values: &[f64],
     document: &Document<'_>,
     effects: &mut Vec<Effect>,
 ) {
     let predictions: Vec<(&str, f64)> = bundle.targets().zip(values.iter().copied()).collect();
-    let assembler = &bundle.evaluator.assembler;
     let residuals: Vec<(&str, f64)> = predictions
         .iter()
-        .zip(target_channels)
-        .filter_map(|((name, predicted), channel)| {
-            let measured = channel.and_then(|channel| assembler.measurement(&unit.state, channel, now));
-            residual(measured, *predicted).map(|residual| (*name, residual))
-        })
+        .zip(&unit.latest.measured)
+        .filter_map(|((name, predicted), measured)| Some((*name, residual(*measured, *predicted)?)))
         .collect();
     let (oldest_s, fresh, sensors) = document.inputs;
     let seed = document.seed;
@@ -171,7 +181,7 @@ pub(super) fn publish_state(
     unit: &mut Unit,
     quality: Quality,
     reasons: &[Reason],
-    time: crate::domain::Timestamp,
+    time: Timestamp,
     effects: &mut Vec<Effect>,
 ) {
     let is_known = |last: &Published| {
@@ -203,7 +213,7 @@ pub(super) fn publish_state(
 }
 
 /// Reasons as `code:subject`, at most [`MAX_LISTED_REASONS`] of them.
-fn texts(bundle: &Bundle, reasons: &[Reason]) -> Vec<String> {
+pub(super) fn texts(bundle: &Bundle, reasons: &[Reason]) -> Vec<String> {
     let manifest = &bundle.manifest;
     let mut texts: Vec<String> = reasons
         .iter()

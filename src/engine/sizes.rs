@@ -51,6 +51,7 @@ impl Engine {
             + size_of::<Unit>()
             + topics
             + reasons * size_of::<Reason>()
+            + manifest.targets.len() * (size_of::<f64>() + size_of::<Option<f64>>())
             // Vectors grow by doubling.
             + 2 * (self.settings.max_waiting + 1) * size_of::<Token>()
             + AlarmId::OF_UNIT.len() * (4 * size_of::<Standing>() + Alarm::MAX_BYTES)
@@ -65,6 +66,8 @@ impl Unit {
             + self.topics.memory_bytes()
             + self.waiting.capacity() * size_of::<Token>()
             + self.published.as_ref().map_or(0, |state| state.reasons.capacity() * size_of::<Reason>())
+            + self.latest.values.capacity() * size_of::<f64>()
+            + self.latest.measured.capacity() * size_of::<Option<f64>>()
             + self.alarms.memory_bytes()
     }
 }

@@ -55,6 +55,21 @@ pub(super) struct Unit {
     pub(super) alarms: Alarms,
     /// Whether Home Assistant has been told of it since that was asked for last.
     pub(super) is_announced: bool,
+    /// The latest prediction, for whoever asks for it.
+    pub(super) latest: Latest,
+}
+
+/// What was predicted last.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Latest {
+    /// By target; empty before the first prediction.
+    pub(super) values: Vec<f64>,
+    /// What was measured then, where it is.
+    pub(super) measured: Vec<Option<f64>>,
+    /// Event time of the newest reading.
+    pub(super) time: Timestamp,
+    /// When it was made.
+    pub(super) at: Monotonic,
 }
 
 /// What a published state said.
@@ -87,6 +102,7 @@ impl Unit {
             carried: Quality::Bad,
             alarms: Alarms::default(),
             is_announced: false,
+            latest: Latest::default(),
         }
     }
 

@@ -14,15 +14,18 @@ use super::onnx::{Loaded, Runnable, load, panic_text};
 
 /// One loaded ONNX regressor: a fixed number of input features, a fixed number of outputs.
 ///
-/// It is `Send` and owns its buffers, so a worker can own it; predictions take `&mut self`.
+/// It is `Send` and owns its buffers, so a worker can own it; predictions take `&mut self`. A clone has buffers of its
+/// own and shares everything else.
+#[derive(Clone)]
 pub struct Model {
     info: ModelInfo,
     engine: Engine,
 }
 
+#[derive(Clone)]
 enum Engine {
     Kernel {
-        kernel: Box<Kernel>,
+        kernel: Arc<Kernel>,
         scratch: Scratch,
         /// The operator, for errors.
         place: String,
@@ -69,7 +72,9 @@ impl Model {
     ) -> Result<Model, ModelError> {
         let Loaded { runnable, info } = load(name, bytes, n_features, kernel)?;
         let engine = match runnable {
-            Runnable::Kernel(kernel, place) => Engine::Kernel { scratch: kernel.scratch(), kernel, place },
+            Runnable::Kernel(kernel, place) => {
+                Engine::Kernel { scratch: kernel.scratch(), kernel: kernel.into(), place }
+            }
             Runnable::Plan(plan) => Engine::Plan(plan),
         };
         Ok(Model { info, engine })
@@ -84,8 +89,9 @@ impl Model {
         choose: impl FnOnce(&Kernel) -> Result<Kernel, String>,
     ) -> Result<(), ModelError> {
         let Engine::Kernel { kernel, scratch, place } = &mut self.engine else { return Ok(()) };
-        **kernel =
-            choose(kernel).map_err(|why| ModelError::refused(&self.info.name, std::mem::take(place), why))?;
+        let chosen = choose(kernel);
+        *kernel =
+            Arc::new(chosen.map_err(|why| ModelError::refused(&self.info.name, std::mem::take(place), why))?);
         *scratch = kernel.scratch();
         self.info.ensembles = vec![kernel.info().clone()];
         Ok(())
@@ -167,7 +173,10 @@ impl Model {
     /// Forgets what is only needed to evaluate models together.
     pub(super) fn release_source(&mut self) {
         if let Engine::Kernel { kernel, .. } = &mut self.engine {
-            kernel.release_source();
+            // At load nobody else has it yet.
+            if let Some(kernel) = Arc::get_mut(kernel) {
+                kernel.release_source();
+            }
         }
     }
 

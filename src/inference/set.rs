@@ -35,8 +35,9 @@ pub enum Rows {
     Own,
 }
 
-/// All models of a bundle; one output column per target, in target order.
-#[derive(Debug)]
+/// All models of a bundle; one output column per target, in target order. A clone has buffers of its own and shares
+/// the tables of the models.
+#[derive(Debug, Clone)]
 pub struct ModelSet {
     models: Vec<Model>,
     targets: Vec<TargetSource>,

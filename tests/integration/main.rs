@@ -16,6 +16,8 @@ mod configuration;
 mod faults;
 mod health;
 mod home_assistant;
+mod http;
+mod http_limits;
 mod journal;
 mod lifecycle;
 mod link;

@@ -118,15 +118,13 @@ fn a_day_leaves_memory_flat() {
         for number in hour * 120..(hour + 1) * 120 {
             day.half_minute(number);
             let sizes = day.check();
-            most = (
-                most.0.max(sizes.units),
-                // Names of units grow by a digit now and then.
-                most.1.max(sizes.unit_bytes / 10_000),
-                most.2.max(sizes.working_bytes),
-            );
+            most = (most.0.max(sizes.units), most.1.max(sizes.unit_bytes), most.2.max(sizes.working_bytes));
         }
         assert_eq!(day.monotonic, (hour + 1) * HOUR);
-        assert_eq!(most, *most_of_first.get_or_insert(most), "hour {hour}");
+        let first = *most_of_first.get_or_insert(most);
+        assert_eq!((most.0, most.2), (first.0, first.2), "hour {hour}");
+        // Names of units grow by a digit now and then; a unit that was not predicted yet holds no prediction.
+        assert!(most.1.abs_diff(first.1) < first.1 / 20, "hour {hour}: {most:?}, not {first:?}");
     }
     day.feed(Input::Flush);
     assert_eq!(day.acknowledged, day.tokens, "every message is acknowledged");

@@ -96,6 +96,8 @@ events! {
     MessagesDropped = "messages_dropped", "d3956d940a5241c5aa27286559876c0c";
     /// A command that came over MQTT was refused.
     CommandRefused = "command_refused", "91c00a5301bf490a8366061de5d5ab4b";
+    /// Nobody can ask over HTTP: the address cannot be listened on.
+    HttpNotListening = "http_not_listening", "5b1d0f6be0b84d0f9a1c7e35d2a4c886";
     /// Lines were left out of the log.
     LinesLeftOut = "lines_left_out", "d9c9df4581f747a782bb9e25bae9a05f";
 }

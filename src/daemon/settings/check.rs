@@ -3,6 +3,7 @@
 mod broker;
 mod feedback;
 mod home_assistant;
+mod http;
 mod login;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use crate::engine::{EngineSettings, Seed, SilenceLimits, TopicTexts, Topics};
 use crate::folder::BUNDLE_PLACES;
 
 pub use broker::Broker;
+pub use http::HttpTerms;
 
 /// Longest instance name: it stands in topics and in the client id, which old brokers limit.
 const MAX_INSTANCE_BYTES: usize = 64;
@@ -39,6 +41,8 @@ pub struct Checked {
     pub bundle_path: PathBuf,
     /// Who must have signed the bundle, if anybody.
     pub bundle_key: Option<PublicKey>,
+    /// How to listen for HTTP, if at all.
+    pub http: Option<HttpTerms>,
     /// What is allowed but unwise, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -119,11 +123,12 @@ impl Settings {
         }
         check_probe(self.mqtt.probe_interval, &mut problems);
         check_log(&self.log, &mut problems);
+        let http = http::check(&self.http, &mut problems, &mut warnings);
         let bundle_path = self.bundle_path(&mut problems);
         let bundle_key = bundle_key(&self.bundle, &mut problems);
         match (engine, topics, broker) {
             (Some(engine), Some(topics), Some(broker)) if problems.is_empty() => {
-                Ok(Checked { engine, topics, broker, bundle_path, bundle_key, warnings })
+                Ok(Checked { engine, topics, broker, bundle_path, bundle_key, http, warnings })
             }
             _ => Err(SettingsErrors(problems)),
         }

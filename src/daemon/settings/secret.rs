@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A password. Printing it in any way gives a placeholder, so that no log line, error or debug output
+/// A password or token. Printing it in any way gives a placeholder, so that no log line, error or debug output
 /// can carry it; [`Secret::expose`] is the one way to the text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -14,7 +14,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself, for handing it to the broker.
+    /// The text itself, for handing it to the broker or comparing it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

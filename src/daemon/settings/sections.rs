@@ -185,6 +185,29 @@ sections! {
         interval: Duration = s(30), from ms(100) => s(3600);
     }
 
+    /// The HTTP interface: predictions on request, units, health and metrics; see docs/http.md. A port that is taken stops
+    /// nothing else: health, status and log say so, and it is tried again.
+    [http] HttpSettings {
+        /// Whether to listen at all.
+        enabled: bool = true;
+        /// Address and port. Beyond this machine (127.0.0.0/8 and ::1) a token is required.
+        listen: String = "127.0.0.1:8000".to_owned();
+        /// What callers have to send as "Authorization: Bearer ...", 16 to 256 letters, digits and signs without blanks. Better
+        /// in token_file, or in the environment variable COOLTWIN__HTTP__TOKEN. Unset: everybody on this machine may ask.
+        token: Option<Secret> = None, example "\"0123456789abcdef\"";
+        /// File that holds the token, one line; or credential:NAME. Read at the start and at every reload.
+        token_file: Option<PathBuf> = None, example "\"/etc/cooltwin/http-token\"";
+        /// Names, with commas between, by which a proxy on this machine passes requests on. While the address is of this
+        /// machine only, requests for any other name than localhost are refused, so that no web page can ask through a browser.
+        hosts: Option<String> = None, example "\"cooltwin.example.org\"";
+        /// Longest request body, in bytes. A batch of 1,000 predictions has about 300 KB.
+        max_body: usize = 1024 * 1024, from 1024 => 16 * 1024 * 1024, in "bytes";
+        /// Longest time that a request may take to arrive, that a connection may be idle, and that an answer may take.
+        timeout: Duration = s(10), from ms(100) => s(300);
+        /// Most connections at once; further ones are answered with 503 and Retry-After.
+        max_concurrent: usize = 64, from 1 => 512, in "connections";
+    }
+
     /// The log.
     [log] LogSettings {
         /// error, warn, info, debug or trace; also filters by module such as "info,cooltwin::daemon=debug".

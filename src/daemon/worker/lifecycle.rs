@@ -161,6 +161,7 @@ impl Worker {
             self.log_bundle();
         }
         self.engine.adopt(old);
+        self.serve(loaded.checked.http);
         if is_kept_anew {
             // Raised again if the new place is no better.
             self.clear(AlarmId::StateNotSaved);

@@ -319,13 +319,13 @@ fn describe<T>(
     }
 }
 
-/// Several ensembles that read the same rows, evaluated together: the rows are ranked once.
-#[derive(Debug)]
+/// Several ensembles that read the same rows, evaluated together: the rows are ranked once. Clones share the tables.
+#[derive(Debug, Clone)]
 pub(crate) struct Joint {
     kind: KernelKind,
     /// The kind was asked for, not chosen.
     is_forced: bool,
-    quickscorer: Quickscorer,
+    quickscorer: Arc<Quickscorer>,
     scratch: QuickscorerScratch,
 }
 
@@ -340,7 +340,7 @@ impl Joint {
         let ensembles = ensembles.filter(|ensembles| {
             !ensembles.is_empty() && (forced.is_some() || !ensembles.iter().any(|ensemble| uneven(ensemble)))
         })?;
-        let quickscorer = Quickscorer::new(&ensembles, instructions).ok()?;
+        let quickscorer = Arc::new(Quickscorer::new(&ensembles, instructions).ok()?);
         Some(Joint { kind, is_forced: forced.is_some(), scratch: quickscorer.scratch(), quickscorer })
     }
 

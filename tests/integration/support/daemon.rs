@@ -27,6 +27,8 @@ impl Config {
             .text("mqtt.reconnect_max", "1s")
             .text("health.interval", "500ms")
             .text("log.format", "text")
+            // Two at a time could not have the same port.
+            .set("http.enabled", "false")
             .path("bundle.path", &tiny_bundle())
     }
 
@@ -64,6 +66,11 @@ impl Config {
     /// Writes the file.
     pub(crate) fn write(&self, path: &Path) {
         fs::write(path, self.render()).unwrap();
+    }
+
+    /// Serves HTTP on whichever port is free.
+    pub(crate) fn http(self) -> Self {
+        self.set("http.enabled", "true").text("http.listen", "127.0.0.1:0")
     }
 
     /// Starts the daemon and waits until it is ready.
@@ -203,6 +210,15 @@ impl Daemon {
     /// What it has logged, and printed if it has.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// The port where it serves HTTP since it last said so.
+    pub(crate) fn http_port(&self) -> u16 {
+        eventually("HTTP", || {
+            let log = self.log();
+            let (_, address) = log.rsplit_once("HTTP is served on http://")?;
+            address.lines().next()?.rsplit_once(':')?.1.parse().ok()
+        })
     }
 
     /// Resident memory, in bytes.

@@ -1,0 +1,95 @@
+//! The worker at the desk: answers, and what it hands out.
+
+use tracing::{info, warn};
+
+use super::Worker;
+use crate::daemon::desk::{Health, Published, Question, Served};
+use crate::daemon::logging::Event;
+use crate::daemon::settings::HttpTerms;
+use crate::domain::{Effect, PublishKind};
+
+impl Worker {
+    /// Hands out what is served from now on: by these terms, with the models in use.
+    pub(super) fn serve(&mut self, terms: Option<HttpTerms>) {
+        if !self.desk.is_open() {
+            return;
+        }
+        let bundle = self.engine.bundle();
+        self.desk.serve(terms.map(|terms| Served {
+            terms,
+            instance: self.settings.instance.name.clone(),
+            identity: bundle.identity.clone(),
+            manifest: bundle.manifest.clone(),
+            evaluator: bundle.evaluator.clone(),
+            leaking_features: bundle.leaking_features.clone(),
+        }));
+    }
+
+    /// Answers one question.
+    pub(super) fn answer(&mut self, question: Question) {
+        let now = self.wall.both();
+        // Whoever does not wait any more does not get it.
+        match question {
+            Question::Alive(reply) => {
+                let _ = reply.send(());
+            }
+            Question::Health(reply) => {
+                let _ = reply.send(Health {
+                    reasons: self.statistics.reasons(),
+                    is_connected: self.statistics.broker.is_connected(),
+                    document: self.health_document().into(),
+                });
+            }
+            Question::Figures(most, reply) => {
+                let instance = &self.settings.instance.name;
+                let figures = self.statistics.figures(
+                    now,
+                    instance,
+                    &self.engine,
+                    &self.outbox,
+                    self.link.inbox(),
+                    most,
+                );
+                let _ = reply.send(Box::new(figures));
+            }
+            Question::Units(most, reply) => {
+                let _ = reply.send(self.engine.view_units(now, most));
+            }
+            Question::Unit(id, reply) => {
+                let _ = reply.send(self.engine.view_unit(now, &id).map(Box::new));
+            }
+            Question::Listening(outcome) => self.listening(outcome),
+        }
+    }
+
+    /// Whether anybody can ask over HTTP. It stops nothing else, so it is a warning.
+    fn listening(&mut self, outcome: Result<(), String>) {
+        let problem = outcome.err();
+        match &problem {
+            Some(text) => warn!(event = %Event::HttpNotListening, "{text}"),
+            None if self.statistics.http_problem.is_some() => info!("HTTP is served again"),
+            None => {}
+        }
+        self.statistics.http_problem = problem;
+        self.update_status();
+    }
+
+    /// Shows what is published to those who watch.
+    pub(super) fn show(&self, effects: &[Effect]) {
+        if !self.desk.is_watched() {
+            return;
+        }
+        for effect in effects {
+            let Effect::Publish(publish) = effect else { continue };
+            let kind = match publish.kind {
+                PublishKind::Prediction => "prediction",
+                PublishKind::State => "state",
+                PublishKind::Alarm => "alarm",
+                // They repeat what the others say.
+                PublishKind::Target | PublishKind::Event | PublishKind::Discovery => continue,
+            };
+            let (topic, payload) = (publish.topic.as_str().into(), publish.payload.as_slice().into());
+            self.desk.show(Published { kind, topic, payload });
+        }
+    }
+}
