@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::predict::{MAX_VIOLATIONS, TIME_KEY, range_of_channel};
+use super::super::predict::{LARGEST_FEATURE, MAX_VIOLATIONS, TIME_KEY, range_of_channel};
 use crate::bundle::manifest::Missing;
 use crate::daemon::desk::Served;
 
@@ -97,10 +97,9 @@ fn required(served: &Served) -> impl Iterator<Item = &str> {
 fn features(served: &Served) -> Value {
     let manifest = &served.manifest;
     let mut properties = Map::new();
-    let largest = f64::from(f32::MAX);
     for feature in &manifest.features {
         let sensor = manifest.sensors.iter().find(|sensor| sensor.name == feature.name);
-        let (min, max) = sensor.map_or((-largest, largest), |sensor| sensor.accept);
+        let (min, max) = sensor.map_or((-LARGEST_FEATURE, LARGEST_FEATURE), |sensor| sensor.accept);
         let is_required = sensor.is_some_and(|sensor| sensor.missing == Missing::Required);
         let kind = if is_required { json!("number") } else { json!(["number", "null"]) };
         let description = format!("{}, {}", feature.description, feature.unit);

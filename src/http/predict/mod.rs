@@ -28,7 +28,7 @@ use crate::domain::{Timestamp, ZoneSpec};
 use evaluate::Evaluating;
 use names::Names;
 use sample::Sample;
-pub(super) use sample::{TIME_KEY, range_of_channel};
+pub(super) use sample::{LARGEST_FEATURE, TIME_KEY, range_of_channel};
 
 /// Most samples of a batch; a day of one unit, minute by minute, is less than half of it.
 pub(super) const MAX_SAMPLES: usize = 4_096;

@@ -17,6 +17,8 @@ use crate::domain::{RejectReason, Timestamp};
 
 /// The key of a sample's time, unless a sensor or feature has this name.
 pub(in crate::http) const TIME_KEY: &str = "timestamp";
+/// Largest value of a feature that is no sensor: what single precision holds, rounded down to something to write.
+pub(in crate::http) const LARGEST_FEATURE: f64 = 1e38;
 /// Longest value that a violation repeats, in bytes.
 const MAX_SHOWN_BYTES: usize = 64;
 /// Longest name that a violation repeats, in characters.
@@ -119,7 +121,7 @@ impl Sample {
         }
         if let Some(slot) = meaning.feature.and_then(|feature| self.row.get_mut(feature)) {
             *slot = raw.parse().unwrap_or(f32::NAN);
-            if !slot.is_finite() {
+            if value.abs() > LARGEST_FEATURE && meaning.channel.is_none() {
                 let allowed = allowed(meaning, manifest);
                 let text = "is beyond what a feature can hold";
                 violations.add(|| wrong(sample, name, raw, "out_of_range", text, allowed));
@@ -227,7 +229,7 @@ fn allowed(meaning: Meaning, manifest: &Manifest) -> Option<Allowed> {
         return Some(Allowed { min, max, unit });
     }
     let unit = manifest.features.get(meaning.feature?)?.unit.clone();
-    Some(Allowed { min: f64::from(f32::MIN), max: f64::from(f32::MAX), unit })
+    Some(Allowed { min: -LARGEST_FEATURE, max: LARGEST_FEATURE, unit })
 }
 
 fn unknown(sample: Option<usize>, name: &str, raw: &str, names: &Names) -> Violation {
