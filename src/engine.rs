@@ -23,7 +23,7 @@ pub use settings::{EngineSettings, TopicTexts, Topics};
 pub use silence::SilenceLimits;
 pub use sizes::Sizes;
 pub use snapshot::{Snapshot, SnapshotError, Stamp};
-pub use view::{UnitBrief, UnitList, UnitView};
+pub use view::{AlarmView, UnitBrief, UnitList, UnitView};
 
 use std::collections::BTreeMap;
 

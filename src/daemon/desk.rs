@@ -12,7 +12,7 @@ use super::health::Figures;
 use super::settings::HttpTerms;
 use crate::bundle::{Evaluator, Manifest};
 use crate::domain::{ModelIdentity, UnitId};
-use crate::engine::{UnitList, UnitView};
+use crate::engine::{AlarmView, UnitList, UnitView};
 
 /// Questions that wait for the worker: as many as it answers in a few milliseconds.
 const MAX_QUESTIONS: usize = 32;
@@ -45,6 +45,8 @@ pub struct Health {
     pub is_connected: bool,
     /// The health document as it is published.
     pub document: Vec<u8>,
+    /// Alarms of the daemon that stand.
+    pub alarms: Vec<AlarmView>,
 }
 
 /// What is served, from one start or reload to the next.
@@ -67,17 +69,17 @@ pub struct Served {
 /// A document that was published, for those who watch.
 #[derive(Debug, Clone)]
 pub struct Published {
-    /// What it is: `prediction`, `state`, `alarm` or `health`.
+    /// What it is: `prediction`, `state`, `alarm` or `health`; or what became known beside: `alarm_cleared`, `unit_evicted`.
     pub kind: &'static str,
-    /// Where it was published.
-    pub topic: Arc<str>,
+    /// Where it was published; `None` when it was not.
+    pub topic: Option<Arc<str>>,
     /// JSON; empty when a retained document was removed.
     pub payload: Arc<[u8]>,
 }
 
 impl Published {
     pub(super) fn health(topic: &str, document: &[u8]) -> Self {
-        Self { kind: "health", topic: topic.into(), payload: document.into() }
+        Self { kind: "health", topic: Some(topic.into()), payload: document.into() }
     }
 }
 

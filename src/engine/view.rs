@@ -8,7 +8,7 @@ use super::Engine;
 use super::outlet::texts;
 use super::unit::Unit;
 use crate::domain::{Now, Quality, UnitId};
-use crate::monitor::residual;
+use crate::monitor::{Alarms, residual};
 
 /// All units, at most as many as were asked for.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -120,6 +120,12 @@ impl Engine {
         Some(UnitView { brief: self.brief(id, unit, now), sensors: self.sensors_of(unit, now) })
     }
 
+    /// The alarms of the daemon as a whole that stand.
+    #[must_use]
+    pub fn view_alarms(&self) -> Vec<AlarmView> {
+        alarms(&self.alarms)
+    }
+
     fn brief(&self, id: &UnitId, unit: &Unit, now: Now) -> UnitBrief {
         let quality = unit.quality();
         let state = match quality {
@@ -139,17 +145,7 @@ impl Engine {
             predicted_s: was_predicted.then(|| seconds(now.monotonic.since(unit.latest.at))),
             time: was_predicted.then(|| unit.latest.time.to_string()),
             targets: self.targets_of(unit),
-            alarms: unit
-                .alarms
-                .iter()
-                .map(|standing| AlarmView {
-                    id: standing.alarm.id.name(),
-                    severity: standing.alarm.severity.name(),
-                    since: standing.since.to_string(),
-                    text: standing.alarm.text.clone(),
-                    remedy: standing.alarm.remedy.clone(),
-                })
-                .collect(),
+            alarms: alarms(&unit.alarms),
         }
     }
 
@@ -194,6 +190,19 @@ impl Engine {
             })
             .collect()
     }
+}
+
+fn alarms(standing: &Alarms) -> Vec<AlarmView> {
+    standing
+        .iter()
+        .map(|standing| AlarmView {
+            id: standing.alarm.id.name(),
+            severity: standing.alarm.severity.name(),
+            since: standing.since.to_string(),
+            text: standing.alarm.text.clone(),
+            remedy: standing.alarm.remedy.clone(),
+        })
+        .collect()
 }
 
 fn seconds(duration: Duration) -> f64 {

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::page;
+
 /// What can be asked; the rest is [`Route::Other`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Route {
@@ -17,12 +19,13 @@ pub(super) enum Route {
     Batch,
     OpenApi,
     Docs,
+    Page,
     Events,
     Other,
 }
 
 impl Route {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Health,
         Self::Live,
         Self::Ready,
@@ -34,6 +37,7 @@ impl Route {
         Self::Batch,
         Self::OpenApi,
         Self::Docs,
+        Self::Page,
         Self::Events,
         Self::Other,
     ];
@@ -42,7 +46,8 @@ impl Route {
     pub(super) fn of(path: &str) -> Self {
         let exact = Self::ALL.into_iter().find(|route| route.path() == path);
         let unit = || path.strip_prefix("/units/").filter(|rest| !rest.is_empty() && !rest.contains('/'));
-        exact.or_else(|| unit().map(|_| Self::Unit)).unwrap_or(Self::Other)
+        let page = || page::has(path).then_some(Self::Page);
+        exact.or_else(|| unit().map(|_| Self::Unit)).or_else(page).unwrap_or(Self::Other)
     }
 
     /// As it stands in metrics and documentation.
@@ -59,6 +64,7 @@ impl Route {
             Self::Batch => "/predict/batch",
             Self::OpenApi => "/openapi.json",
             Self::Docs => "/docs",
+            Self::Page => "/",
             Self::Events => "/events",
             Self::Other => "other",
         }
@@ -66,7 +72,7 @@ impl Route {
 
     /// Whether it tells nothing that a token should keep: probes of service managers have none.
     pub(super) fn is_public(self) -> bool {
-        matches!(self, Self::Live | Self::Ready | Self::Docs)
+        matches!(self, Self::Live | Self::Ready | Self::Docs | Self::Page)
     }
 }
 
@@ -139,7 +145,8 @@ mod tests {
             assert_eq!(Route::of(route.path()), route);
         }
         assert_eq!(Route::of("/units/cooler-01"), Route::Unit);
-        for path in ["/", "/units/", "/units/a/b", "/health/", "other"] {
+        assert_eq!((Route::of("/page.js"), Route::of("/page.rs")), (Route::Page, Route::Other));
+        for path in ["/units/", "/units/a/b", "/health/", "other"] {
             assert_eq!(Route::of(path), Route::Other, "{path}");
         }
     }

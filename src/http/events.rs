@@ -25,6 +25,7 @@ use super::problem::Problem;
 use super::routes::{MAX_LISTED_UNITS, fresh};
 use crate::daemon::desk::{Published, Question};
 use crate::domain::prediction::write_json;
+use crate::engine::{AlarmView, UnitList};
 
 /// Those who watch at once: some people at some screens. Each holds a connection.
 pub(super) const MAX_WATCHERS: usize = 16;
@@ -54,13 +55,16 @@ impl hyper::body::Body for Events {
 
 #[derive(Serialize)]
 struct Snapshot<'a> {
-    units: &'a crate::engine::UnitList,
+    units: &'a UnitList,
     health: Option<&'a RawValue>,
+    /// Those of the daemon; those of units stand with their units.
+    alarms: &'a [AlarmView],
 }
 
 #[derive(Serialize)]
 struct Document<'a> {
-    topic: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<&'a str>,
     /// `null` when what stood there was removed.
     document: Option<&'a RawValue>,
 }
@@ -90,10 +94,11 @@ pub(super) async fn events(State(app): State<Arc<App>>) -> Result<Response, Prob
     let published = app.front.watch();
     let units = app.ask(PATIENCE, |reply| Question::Units(MAX_LISTED_UNITS, reply)).await?;
     let health = app.ask(PATIENCE, Question::Health).await?;
+    let alarms = &health.alarms;
     let health = serde_json::from_slice(&health.document).ok();
     let (sender, events) = mpsc::channel(AHEAD);
     // The queue is new and empty.
-    let _ = sender.try_send(event("snapshot", &Snapshot { units: &units, health }));
+    let _ = sender.try_send(event("snapshot", &Snapshot { units: &units, health, alarms }));
     tokio::spawn(forward(Arc::clone(&app), published, sender, place));
     Ok(fresh(StatusCode::OK, "text/event-stream", Body::new(Events { events })))
 }
@@ -116,7 +121,7 @@ async fn forward(
             next = published.recv() => match next {
                 Ok(next) => {
                     let document = serde_json::from_slice(&next.payload).ok();
-                    event(next.kind, &Document { topic: &next.topic, document })
+                    event(next.kind, &Document { topic: next.topic.as_deref(), document })
                 }
                 Err(RecvError::Lagged(count)) => {
                     add(&app.counts.missed_events, count);
@@ -139,7 +144,7 @@ mod tests {
     #[test]
     fn an_event_is_a_name_and_one_line() {
         let document = RawValue::from_string("{\"a\":\"line\\nend\"}".to_owned()).unwrap();
-        let written = event("state", &Document { topic: "t", document: Some(&document) });
+        let written = event("state", &Document { topic: Some("t"), document: Some(&document) });
         let text = std::str::from_utf8(&written).unwrap();
         assert_eq!(text, "event: state\ndata: {\"topic\":\"t\",\"document\":{\"a\":\"line\\nend\"}}\n\n");
         assert_eq!(&event("missed", &Missed { count: 3 })[..], b"event: missed\ndata: {\"count\":3}\n\n");

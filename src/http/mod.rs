@@ -16,6 +16,7 @@ mod events;
 mod guard;
 mod metrics;
 mod openapi;
+mod page;
 mod patient;
 mod predict;
 mod problem;

@@ -7,9 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS,
-};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
@@ -19,7 +17,7 @@ use serde_json::value::RawValue;
 
 use super::app::{App, kept};
 use super::problem::Problem;
-use super::{docs, events, metrics, predict};
+use super::{docs, events, metrics, page as live, predict};
 use crate::daemon::desk::{Health, Question};
 use crate::domain::UnitId;
 use crate::domain::prediction::write_json;
@@ -32,7 +30,6 @@ pub(super) const MAX_LISTED_UNITS: usize = 1_000;
 /// The routes.
 pub(super) fn router(app: Arc<App>) -> Router {
     Router::new()
-        .route("/", only("GET, HEAD", get(home)))
         .route("/health", only("GET, HEAD", get(health)))
         .route("/live", only("GET, HEAD", get(live)))
         .route("/ready", only("GET, HEAD", get(ready)))
@@ -45,6 +42,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/docs", only("GET, HEAD", get(docs::page)))
         .route("/predict", only("POST", post(predict::single)))
         .route("/predict/batch", only("POST", post(predict::batch)))
+        .merge(live::router())
         .fallback(|| async {
             Problem::new(StatusCode::NOT_FOUND, "there is nothing here; GET /docs says what there is")
         })
@@ -52,7 +50,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
 }
 
 /// Any other method is answered with those that there are.
-fn only(methods: &'static str, route: MethodRouter<Arc<App>>) -> MethodRouter<Arc<App>> {
+pub(super) fn only(methods: &'static str, route: MethodRouter<Arc<App>>) -> MethodRouter<Arc<App>> {
     route.fallback(move || async move { Problem::method(methods) })
 }
 
@@ -80,10 +78,6 @@ pub(super) fn page(html: &'static str) -> Response {
                   img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     response
-}
-
-async fn home() -> Response {
-    (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, "/docs")]).into_response()
 }
 
 /// The worker's health, asked for at most once in a moment.

@@ -105,41 +105,60 @@ test('curves have gaps where nothing was predicted and begin anew when the clock
 
 test('the store follows snapshot, predictions, states and alarms', () => {
   const store = new Store();
+  const tell = (name, document, now) => store.apply(name, { topic: 'any', document }, now);
   store.setModel(MODEL);
   store.apply('snapshot', {
     health: { instance: 'main' },
-    units: [
+    units: { count: 2, units: [
       { unit: 'a', state: 'predicting', quality: 'good', reasons: [], seq: 5, heard_s: 2, predicted_s: 3, time: '2026-03-01T12:00:00Z',
         targets: [{ name: 'T', unit: 'degC', predicted: 1, measured: 2, residual: 1 }], alarms: [] },
-      { unit: 'b', state: 'waiting', quality: 'bad', reasons: [], seq: 0, heard_s: 0, predicted_s: null, time: null, targets: [], alarms: [] },
-    ],
-    alarms: [{ unit: 'b', alarm: 'unit_silent', document: { severity: 'critical' } }],
+      { unit: 'b', state: 'waiting', quality: 'bad', reasons: [], seq: 0, heard_s: 0, predicted_s: null, time: null, targets: [],
+        alarms: [{ id: 'unit_silent', severity: 'critical' }] },
+    ] },
+    alarms: [{ id: 'clock_not_set', severity: 'warning' }],
   }, 10_000);
   assert.deepEqual([store.units.get('a').predicted, store.units.get('b').predicted], [7000, null]);
-  assert.deepEqual(store.alarmsOf('b'), [['unit_silent', { severity: 'critical' }]]);
+  assert.deepEqual(store.alarmsOf('b'), [['unit_silent', { id: 'unit_silent', severity: 'critical' }]]);
+  assert.deepEqual([...store.alarms.keys()], [null, 'b']);
   assert.deepEqual(store.takeChanges(), { units: new Set(['a', 'b']), list: true, health: true, alarms: true });
 
-  store.apply('prediction', prediction('a', 1772366500, 17, -0.5), 11_000);
+  tell('prediction', prediction('a', 1772366500, 17, -0.5), 11_000);
   assert.deepEqual(store.units.get('a').targets.get('T'), { predicted: 17, measured: 16.5, residual: -0.5 });
   assert.deepEqual(store.takeChanges(), { units: new Set(['a']), list: false, health: false, alarms: false });
-  store.apply('prediction', prediction('a', 1772366510, 17), 12_000);
+  tell('prediction', prediction('a', 1772366510, 17), 12_000);
   assert.equal(store.units.get('a').targets.get('T').measured, null);
 
-  store.apply('state', { unit: 'a', state: { state: 'withheld', quality: 'bad', reasons: ['silent'] } }, 13_000);
+  tell('state', { unit: 'a', state: 'withheld', quality: 'bad', reasons: ['silent'] }, 13_000);
   assert.equal(store.units.get('a').quality, 'bad');
-  store.apply('alarm', { unit: null, alarm: 'source_silent', document: {} }, 13_000);
-  store.apply('alarm', { unit: 'b', alarm: 'unit_silent', document: null }, 13_000);
-  assert.deepEqual([...store.alarms.keys()], [null]);
-  store.apply('state', { unit: 'a', state: null }, 14_000);
+  tell('alarm', { id: 'source_silent' }, 13_000);
+  tell('alarm', null, 13_000);
+  tell('state', null, 13_000);
+  assert.deepEqual([...store.alarms.get(null).keys()], ['clock_not_set', 'source_silent']);
+  tell('alarm_cleared', { unit: null, alarm: 'clock_not_set' }, 13_000);
+  tell('alarm_cleared', { unit: null, alarm: 'source_silent' }, 13_000);
+  tell('alarm_cleared', { unit: 'b', alarm: 'unit_silent' }, 13_000);
+  assert.deepEqual([...store.alarms.keys()], []);
+  tell('unit_evicted', { unit: 'a' }, 14_000);
+  tell('of another day', {}, 15_000);
   assert.deepEqual([...store.units.keys()], ['b']);
-  assert.equal(store.apply('lagged', { lost: 3 }, 15_000), true);
-  assert.equal(store.apply('of another day', {}, 15_000), false);
+});
+
+test('a snapshot tells everything: what is not in it is gone, curves stay', () => {
+  const store = new Store();
+  store.setModel(MODEL);
+  for (const name of ['a', 'b']) store.apply('prediction', { document: prediction(name, 100, 17, 0) }, 0);
+  store.apply('alarm', { document: { id: 'source_silent' } }, 0);
+  const a = { unit: 'a', state: 'predicting', quality: 'good', seq: 1, predicted_s: 1, time: '1970-01-01T00:02:00Z', targets: [] };
+  store.apply('snapshot', { health: null, units: { count: 1, units: [a] }, alarms: [] }, 0);
+  assert.deepEqual([...store.units.keys()], ['a']);
+  assert.deepEqual([...store.alarms.keys()], []);
+  assert.deepEqual(store.units.get('a').history.times, [100, 120]);
 });
 
 test('a model with other targets begins curves anew, the same model leaves them', () => {
   const store = new Store();
   store.setModel(MODEL);
-  store.apply('prediction', prediction('a', 1, 17, 0), 0);
+  store.apply('prediction', { document: prediction('a', 1, 17, 0) }, 0);
   const { targets } = store.model;
   store.setModel(structuredClone(MODEL));
   assert.equal(store.model.targets, targets);
@@ -152,10 +171,10 @@ test('names of units are never looked up as properties, and their number is boun
   const store = new Store();
   store.setModel({ ...MODEL, targets: [{ name: 'toString', unit: '' }] });
   for (const name of ['__proto__', 'constructor', '<img src=x onerror=alert(1)>']) {
-    store.apply('prediction', prediction(name, 1, 17, 0), 0);
+    store.apply('prediction', { document: prediction(name, 1, 17, 0) }, 0);
     assert.deepEqual(store.units.get(name).targets.get('toString'), { predicted: null, measured: null, residual: null });
   }
-  for (let index = 0; index < 10_010; index += 1) store.apply('prediction', prediction(`u${index}`, 1, 17, 0), 0);
+  for (let index = 0; index < 10_010; index += 1) store.apply('prediction', { document: prediction(`u${index}`, 1, 17, 0) }, 0);
   assert.equal(store.units.size, 10_000);
-  assert.doesNotThrow(() => store.apply('prediction', { T: 1 }, 0));
+  assert.doesNotThrow(() => store.apply('prediction', { document: { T: 1 } }, 0));
 });

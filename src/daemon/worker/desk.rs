@@ -1,12 +1,13 @@
 //! The worker at the desk: answers, and what it hands out.
 
+use serde_json::{Value, json};
 use tracing::{info, warn};
 
 use super::Worker;
 use crate::daemon::desk::{Health, Published, Question, Served};
 use crate::daemon::logging::Event;
 use crate::daemon::settings::HttpTerms;
-use crate::domain::{Effect, PublishKind};
+use crate::domain::{Effect, Publish, PublishKind, UnitId};
 
 impl Worker {
     /// Hands out what is served from now on: by these terms, with the models in use.
@@ -38,6 +39,7 @@ impl Worker {
                     reasons: self.statistics.reasons(),
                     is_connected: self.statistics.broker.is_connected(),
                     document: self.health_document().into(),
+                    alarms: self.engine.view_alarms(),
                 });
             }
             Question::Figures(most, reply) => {
@@ -80,16 +82,32 @@ impl Worker {
             return;
         }
         for effect in effects {
-            let Effect::Publish(publish) = effect else { continue };
-            let kind = match publish.kind {
-                PublishKind::Prediction => "prediction",
-                PublishKind::State => "state",
-                PublishKind::Alarm => "alarm",
-                // They repeat what the others say.
-                PublishKind::Target | PublishKind::Event | PublishKind::Discovery => continue,
-            };
-            let (topic, payload) = (publish.topic.as_str().into(), publish.payload.as_slice().into());
-            self.desk.show(Published { kind, topic, payload });
+            match effect {
+                Effect::Publish(publish) => self.show_published(publish),
+                // What is removed from the broker says no more whose it was.
+                Effect::AlarmCleared(unit, alarm) => {
+                    let unit = unit.as_ref().map(UnitId::as_str);
+                    self.tell("alarm_cleared", &json!({ "unit": unit, "alarm": alarm.name() }));
+                }
+                Effect::UnitEvicted(unit) => self.tell("unit_evicted", &json!({ "unit": unit.as_str() })),
+                Effect::UnitAppeared(_) | Effect::AlarmRaised(..) | Effect::Acknowledge(_) => {}
+            }
         }
+    }
+
+    fn show_published(&self, publish: &Publish) {
+        let kind = match publish.kind {
+            PublishKind::Prediction => "prediction",
+            PublishKind::State => "state",
+            PublishKind::Alarm => "alarm",
+            // They repeat what the others say.
+            PublishKind::Target | PublishKind::Event | PublishKind::Discovery => return,
+        };
+        let (topic, payload) = (Some(publish.topic.as_str().into()), publish.payload.as_slice().into());
+        self.desk.show(Published { kind, topic, payload });
+    }
+
+    fn tell(&self, kind: &'static str, document: &Value) {
+        self.desk.show(Published { kind, topic: None, payload: document.to_string().into_bytes().into() });
     }
 }

@@ -50,7 +50,7 @@ pub(super) fn paths(served: &Served) -> Value {
             Route::Events,
             "What is published, as it is",
             "Server-sent events: `snapshot` first, then `prediction`, `state`, `alarm`, `health`, each with topic and document, \
-             and `missed` with a count for those who read too slowly.",
+             `alarm_cleared` and `unit_evicted`, and `missed` with a count for those who read too slowly.",
             Value::Null,
         ),
         (Route::OpenApi, "This description", "OpenAPI 3.1.", json!({ "type": "object" })),

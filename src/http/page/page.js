@@ -111,15 +111,12 @@ async function ask(pause) {
   }
 }
 
-async function onEvent(name, text) {
-  const isBehind = store.apply(name, JSON.parse(text), clock());
+function onEvent(name, text) {
+  // A new connection begins with everything there is.
+  if (name === 'missed') throw new Error('more came than could be shown; everything is asked for anew');
+  store.apply(name, JSON.parse(text), clock());
   schedule();
-  if (isBehind) {
-    const { units } = await get('units');
-    store.takeUnits(units, clock());
-    schedule();
-  }
-  if (name === 'health' || name === 'snapshot') await followModel();
+  if (name === 'health' || name === 'snapshot') followModel().catch(onTrouble);
 }
 
 async function takeModel() {
@@ -147,7 +144,7 @@ async function run() {
   for (;;) {
     try {
       await takeModel();
-      await follow('events', token, (name, text) => onEvent(name, text).catch(onTrouble), () => {
+      await follow('events', token, onEvent, () => {
         pause = RETRY_MS[0];
         onLife();
       });
@@ -224,4 +221,5 @@ byId('skip').addEventListener('click', (event) => {
 addEventListener('hashchange', route);
 setInterval(tick, TICK_MS);
 route();
-run();
+// What stands on the page already is painted first.
+requestAnimationFrame(() => setTimeout(run));

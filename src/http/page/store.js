@@ -46,31 +46,33 @@ export class Store {
     return known?.description ?? '';
   }
 
-  // Takes one event in; `now` in milliseconds on a clock that does not go back. True when units have to be asked for anew.
+  // Takes one event in; `now` in milliseconds on a clock that does not go back.
   apply(name, data, now) {
+    if (name === 'snapshot') {
+      this.takeSnapshot(data, now);
+      return;
+    }
+    const document = data.document ?? null;
+    // A document that was removed does not say whose it was; `alarm_cleared` and `unit_evicted` do.
+    if (document === null) return;
     switch (name) {
-      case 'snapshot': this.takeSnapshot(data, now); break;
-      case 'prediction': this.takePrediction(data, now); break;
-      case 'state': this.takeState(data, now); break;
-      case 'alarm': this.takeAlarm(data); break;
-      case 'health': this.health = data; this.changed.health = true; break;
-      case 'lagged': return true;
+      case 'prediction': this.takePrediction(document, now); break;
+      case 'state': this.takeState(document, now); break;
+      case 'alarm': this.setAlarm(document.unit ?? null, document.id, document); break;
+      case 'alarm_cleared': this.setAlarm(document.unit ?? null, document.alarm, null); break;
+      case 'unit_evicted': this.forget(document.unit); break;
+      case 'health': this.health = document; this.changed.health = true; break;
       default:
     }
-    return false;
   }
 
-  takeSnapshot({ health, units, alarms }, now) {
+  // Everything there is; what is not in it is gone.
+  takeSnapshot({ health, units: { units }, alarms }, now) {
     if (health) this.health = health;
     this.changed.health = true;
     this.alarms.clear();
     this.changed.alarms = true;
-    this.takeUnits(units, now);
-    for (const alarm of alarms ?? []) this.takeAlarm(alarm);
-  }
-
-  // All units there are.
-  takeUnits(units, now) {
+    for (const alarm of alarms ?? []) this.setAlarm(null, alarm.id, alarm);
     const names = new Set(units.map((unit) => unit.unit));
     for (const name of this.units.keys()) if (!names.has(name)) this.forget(name);
     for (const one of units) this.takeUnit(one, now);
@@ -89,9 +91,7 @@ export class Store {
     }
     if (unit.predicted !== null) this.remember(unit);
     this.changed.units.add(unit.name);
-    for (const alarm of one.alarms ?? []) {
-      if (!this.alarms.get(unit.name)?.has(alarm.id)) this.takeAlarm({ unit: unit.name, alarm: alarm.id, document: alarm });
-    }
+    for (const alarm of one.alarms ?? []) this.setAlarm(unit.name, alarm.id, alarm);
   }
 
   takePrediction(document, now) {
@@ -110,29 +110,25 @@ export class Store {
     this.changed.units.add(unit.name);
   }
 
-  takeState({ unit: name, state: document }, now) {
-    if (document === null) {
-      this.forget(name);
-      return;
-    }
-    const unit = this.unit(name);
+  takeState(document, now) {
+    const unit = this.unit(document.unit);
     if (!unit) return;
     const { state, quality, reasons } = document;
     Object.assign(unit, { state, quality, reasons: reasons ?? [] });
     unit.heard ??= now;
     if (state !== 'predicting') unit.history.interrupt();
-    this.changed.units.add(name);
+    this.changed.units.add(unit.name);
   }
 
-  takeAlarm({ unit, alarm, document }) {
-    const key = unit ?? null;
-    const ofUnit = this.alarms.get(key) ?? new Map();
-    if (document === null) ofUnit.delete(alarm);
-    else ofUnit.set(alarm, document);
-    if (ofUnit.size > 0) this.alarms.set(key, ofUnit);
-    else this.alarms.delete(key);
+  // Of a unit, or of the daemon (null); without a document it is over.
+  setAlarm(unit, id, document) {
+    const standing = this.alarms.get(unit) ?? new Map();
+    if (document === null) standing.delete(id);
+    else standing.set(id, document);
+    if (standing.size > 0) this.alarms.set(unit, standing);
+    else this.alarms.delete(unit);
     this.changed.alarms = true;
-    if (this.units.has(key)) this.changed.units.add(key);
+    if (this.units.has(unit)) this.changed.units.add(unit);
   }
 
   remember(unit) {
