@@ -163,6 +163,8 @@ async function names(browser) {
   }
   // They were heard of once: the alarm comes, with their names in it.
   await page.locator('#alarm-list a').filter({ hasText: HOSTILE[0] }).waitFor();
+  publishFrame(HOSTILE[0]);
+  await page.locator('#alarm-list a').filter({ hasText: HOSTILE[0] }).waitFor({ state: 'detached' });
   assert.equal(await page.locator('main img, main script, main b').count(), 0);
   assert.equal(await page.evaluate(() => globalThis.owned), undefined);
   say('names that are markup, escapes or words of the language are shown as they are and do nothing');
