@@ -6,6 +6,7 @@
 mod alarms;
 mod clock;
 mod discovery;
+pub mod flags;
 mod intake;
 mod outlet;
 pub mod seed;
@@ -17,7 +18,7 @@ mod unit;
 pub mod view;
 
 pub use alarms::{AlarmCounters, MAX_UNIT_ALARMS};
-pub use discovery::HomeAssistant;
+pub use discovery::{HomeAssistant, device_of_daemon, device_of_unit};
 pub use seed::Seed;
 pub use settings::{EngineSettings, TopicTexts, Topics};
 pub use silence::SilenceLimits;
@@ -139,6 +140,8 @@ pub struct Engine {
     alarms: Alarms,
     /// Alarms that stand, over all units.
     unit_alarms: usize,
+    /// Topics whose retained messages are to be removed with the next tick, as nothing is published there any more.
+    leftover: Vec<String>,
     /// What Home Assistant is still to be told.
     discovery: Announcer,
     counters: EngineCounters,
@@ -178,6 +181,7 @@ impl Engine {
             has_swept: false,
             alarms: Alarms::default(),
             unit_alarms: 0,
+            leftover: Vec::new(),
             discovery: Announcer::default(),
             counters: EngineCounters::default(),
             batch: Batch::default(),
@@ -245,6 +249,7 @@ impl Engine {
             self.evict(now, id, effects);
         }
         self.evict_excess(now, effects);
+        effects.extend(self.leftover.drain(..).map(removal));
         self.announce(now, effects);
     }
 
@@ -273,12 +278,8 @@ impl Engine {
         // Before the state is: Home Assistant would find it empty.
         self.withdraw(&id, effects);
         // An empty retained message removes the retained state, so that nobody finds a unit that is gone.
-        effects.push(Effect::Publish(Publish {
-            topic: unit.topics.state,
-            payload: Vec::new(),
-            retain: true,
-            kind: PublishKind::State,
-        }));
+        effects.push(removal(unit.topics.state));
+        effects.extend(unit.topics.flags.into_iter().map(removal));
         effects.extend(unit.waiting.into_iter().map(Effect::Acknowledge));
         effects.push(Effect::UnitEvicted(id));
     }
@@ -343,8 +344,11 @@ impl Engine {
         self.has_swept = old.has_swept;
         self.is_clock_unset = old.is_clock_unset;
         self.unit_alarms = old.unit_alarms;
+        self.leftover = old.leftover;
         for (id, unit) in old.units {
-            let topics = UnitTopics::new(&self.settings.topics, &id, self.bundle.targets());
+            let topics = UnitTopics::new(&self.settings, &id, self.bundle.targets());
+            self.leftover
+                .extend(unit.topics.flags.iter().filter(|topic| !topics.flags.contains(topic)).cloned());
             let quality = unit.quality();
             let state = if alike { unit.state } else { carried(&unit.state, &kept, assembler) };
             let mut adopted = Unit::new(state, topics, unit.last_heard);
@@ -359,6 +363,11 @@ impl Engine {
             self.units.insert(id, adopted);
         }
     }
+}
+
+/// An empty retained message takes a unit's retained one away.
+fn removal(topic: String) -> Effect {
+    Effect::Publish(Publish { topic, payload: Vec::new(), retain: true, kind: PublishKind::State })
 }
 
 /// Pairs of channels, old and new, that mean the same: by name and unit.

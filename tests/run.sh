@@ -139,4 +139,5 @@ step 'Rust tests: unit, documentation, scenarios, a real broker' cargo test --lo
 step "parity with ONNX Runtime and LightGBM, $ROWS rows" \
     $VENV/bin/python tests/python/parity.py --rows $ROWS
 step "models of other libraries, $ROWS rows" $VENV/bin/python tests/python/conformance.py --rows $ROWS
+step 'point lists in the parsers of others' $VENV/bin/python tests/python/points.py
 say 'all tests passed'

@@ -52,6 +52,8 @@ pub struct SensorSpec {
     pub missing: Missing,
     /// Brick class, for point lists.
     pub brick: Option<String>,
+    /// Project Haystack's markers with blanks between, for point lists.
+    pub haystack: Option<String>,
 }
 
 /// One feature, in the order the models want.
@@ -106,6 +108,10 @@ pub struct TargetSpec {
     pub plausible: (f64, f64),
     /// Channel that measures it at sites that have one; gives residuals.
     pub measured_by: Option<String>,
+    /// Brick class, for point lists.
+    pub brick: Option<String>,
+    /// Project Haystack's markers with blanks between, for point lists.
+    pub haystack: Option<String>,
     /// Measurements outside are rejected.
     pub accept: (f64, f64),
     /// Older measurements give no residual.

@@ -17,6 +17,7 @@ pub mod input;
 pub mod model;
 mod mqtt;
 pub mod output;
+pub mod points;
 pub mod predict;
 mod publish;
 pub mod run;
@@ -82,6 +83,16 @@ Examples:
   cooltwin explain -c new.toml -t site/1/state --payload-file message.json
   mosquitto_sub -C 1 -t a/b | cooltwin explain -t a/b --payload-file -";
 
+const POINTS_EXAMPLES: &str = "\
+Topics are those of the configuration, targets and tags those of its bundle.
+Predictions come first, then the quality: with three targets AV 0 to 3; each
+further unit begins at the next multiple of ten.
+
+Examples:
+  cooltwin points --units cooler-01,cooler-02 > points.csv
+  cooltwin points -c site.toml --unit cooler-01 --format brick > points.ttl
+  cooltwin points --unit cooler-01 --format json | jq '.points[].topic'";
+
 const CONFIG_EXAMPLES: &str = "\
 Every setting is there with its meaning, its range and its default, ready to be
 edited. A setting that is left out has its default.
@@ -123,6 +134,9 @@ enum Command {
     /// Say what becomes of one message: which rule reads it, what is found, converted and refused
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(explain::Args),
+    /// List what is published of units, for gateways: BACnet objects, Haystack, Brick
+    #[command(after_help = POINTS_EXAMPLES)]
+    Points(points::Args),
     /// Predict from a file of readings, or from a feature matrix
     Predict(predict::Args),
     /// Turn readings into the feature matrix the models see, for training and inspection
@@ -168,6 +182,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Check(args) => check::check(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::Health(args) => health::health(&args),
+        Command::Points(args) => points::points(&args),
         Command::Predict(args) => predict::predict(&args),
         Command::Features(args) => features::features(&args),
         Command::Simulate(args) => simulate::simulate(*args),

@@ -1,4 +1,4 @@
-//! Units of measurement as other systems spell them: Home Assistant, `BACnet`, Project Haystack, QUDT (for Brick).
+//! Units of measurement as other systems spell them: Home Assistant, BACnet, Project Haystack, QUDT (for Brick).
 //!
 //! A unit that is not here goes out as the bundle writes it: no system takes a spelling that it does not know for
 //! another one.
@@ -16,7 +16,7 @@ pub struct Spelling {
     pub device_class: Option<&'static str>,
     /// Digits behind the point that mean something to a reader.
     pub digits: u8,
-    /// `BACnet`'s engineering units (ASHRAE 135, `BACnetEngineeringUnits`).
+    /// BACnet's engineering units (ASHRAE 135, `BACnetEngineeringUnits`).
     pub bacnet: &'static str,
     /// Project Haystack's unit symbol.
     pub haystack: &'static str,
@@ -26,7 +26,7 @@ pub struct Spelling {
 
 type Row = (&'static str, &'static str, Option<&'static str>, u8, &'static str, &'static str, &'static str);
 
-/// name, Home Assistant, its device class, digits, `BACnet`, Haystack, QUDT.
+/// name, Home Assistant, its device class, digits, BACnet, Haystack, QUDT.
 #[rustfmt::skip]
 const TABLE: [Row; 37] = [
     ("degC", "°C", Some("temperature"), 1, "degrees-celsius", "°C", "DEG_C"),

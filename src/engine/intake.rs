@@ -228,7 +228,7 @@ impl Engine {
             return Err(RejectReason::TooManyUnits);
         }
         let id = UnitId::new(name).map_err(|_| RejectReason::InvalidUnit)?;
-        let topics = UnitTopics::new(&self.settings.topics, &id, self.bundle.targets());
+        let topics = UnitTopics::new(&self.settings, &id, self.bundle.targets());
         let state = self.bundle.evaluator.assembler.new_state();
         self.units.insert(id.clone(), Unit::new(state, topics, now.monotonic));
         effects.push(Effect::UnitAppeared(id.clone()));

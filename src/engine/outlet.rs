@@ -1,6 +1,7 @@
 //! The second half of the street: a unit's state to a prediction and the documents about it.
 
 use super::Engine;
+use super::flags::StatusFlags;
 use super::seed::Seed;
 use super::silence::silent_at;
 use super::unit::{Published, Unit};
@@ -190,8 +191,10 @@ pub(super) fn publish_state(
     if unit.published.as_ref().is_some_and(is_known) {
         return;
     }
+    let flags = publish_flags(unit, quality, reasons, effects);
     let alarms: Vec<_> = unit.alarms.iter().map(|standing| standing.alarm.id.name()).collect();
-    unit.published = Some(Published { quality, reasons: reasons.to_vec(), time, alarms: alarms.len() });
+    unit.published =
+        Some(Published { quality, reasons: reasons.to_vec(), time, flags, alarms: alarms.len() });
     let document = StateDocument {
         schema: SCHEMA_VERSION,
         unit: id.as_str(),
@@ -210,6 +213,30 @@ pub(super) fn publish_state(
         retain: true,
         kind: PublishKind::State,
     }));
+}
+
+/// Publishes the status flags that differ from those published last, and gives all of them.
+fn publish_flags(
+    unit: &Unit,
+    quality: Quality,
+    reasons: &[Reason],
+    effects: &mut Vec<Effect>,
+) -> Vec<StatusFlags> {
+    let before: &[StatusFlags] = unit.published.as_ref().map_or(&[], |state| &state.flags);
+    let mut flags = Vec::with_capacity(unit.topics.flags.len());
+    for (target, topic) in unit.topics.flags.iter().enumerate() {
+        let now = StatusFlags::of(target, quality, reasons, !unit.alarms.is_empty());
+        if before.get(target) != Some(&now) {
+            effects.push(Effect::Publish(Publish {
+                topic: topic.clone(),
+                payload: now.to_string().into_bytes(),
+                retain: true,
+                kind: PublishKind::State,
+            }));
+        }
+        flags.push(now);
+    }
+    flags
 }
 
 /// Reasons as `code:subject`, at most [`MAX_LISTED_REASONS`] of them.

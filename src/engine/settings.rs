@@ -25,6 +25,8 @@ pub struct Topics {
     pub target: TopicTemplate,
     /// Unit states; needs `{unit}`.
     pub state: TopicTemplate,
+    /// Status flags; needs `{unit}` and `{target}`.
+    pub flags: TopicTemplate,
     /// Alarms of a unit; needs `{unit}` and `{alarm}`.
     pub alarm: TopicTemplate,
 }
@@ -42,6 +44,8 @@ pub struct TopicTexts<'a> {
     pub target: &'a str,
     /// Unit states.
     pub state: &'a str,
+    /// Status flags.
+    pub flags: &'a str,
     /// Alarms of a unit.
     pub alarm: &'a str,
 }
@@ -54,6 +58,7 @@ impl Default for TopicTexts<'_> {
             prediction: "hvac/{unit}/predictions",
             target: "hvac/{unit}/predictions/{target}",
             state: "hvac/{unit}/state",
+            flags: "hvac/{unit}/predictions/{target}/flags",
             alarm: "hvac/{unit}/alarms/{alarm}",
         }
     }
@@ -77,23 +82,31 @@ impl Topics {
             parse("prediction", texts.prediction, &["unit"], false),
             parse("target", texts.target, &["unit", "target"], false),
             parse("state", texts.state, &["unit"], false),
+            parse("flags", texts.flags, &["unit", "target"], false),
             parse("alarm", texts.alarm, &["unit", "alarm"], false),
         );
         match parsed {
-            (Some(reading), Some(frame), Some(prediction), Some(target), Some(state), Some(alarm)) => {
-                Ok(Self { reading, frame, prediction, target, state, alarm })
-            }
+            (
+                Some(reading),
+                Some(frame),
+                Some(prediction),
+                Some(target),
+                Some(state),
+                Some(flags),
+                Some(alarm),
+            ) => Ok(Self { reading, frame, prediction, target, state, flags, alarm }),
             _ => Err(errors),
         }
     }
 
     /// Everything that is published, by the name of its setting.
     #[must_use]
-    pub fn outputs(&self) -> [(&'static str, &TopicTemplate); 4] {
+    pub fn outputs(&self) -> [(&'static str, &TopicTemplate); 5] {
         [
             ("prediction", &self.prediction),
             ("target", &self.target),
             ("state", &self.state),
+            ("flags", &self.flags),
             ("alarm", &self.alarm),
         ]
     }
@@ -136,6 +149,8 @@ pub struct EngineSettings {
     pub max_waiting: usize,
     /// Whether each target is published as a bare number too.
     pub target_topics: bool,
+    /// Whether status flags are published for each target.
+    pub target_flags: bool,
     /// A clock that tells an earlier time was never set: see [`crate::domain::CLOCK_FLOOR`]. Replay, which goes
     /// by times of long ago, has none.
     pub clock_floor: Timestamp,
@@ -203,6 +218,7 @@ impl Default for EngineSettings {
             max_payload_bytes: 64 * 1024,
             max_waiting: 16,
             target_topics: true,
+            target_flags: false,
             clock_floor: CLOCK_FLOOR,
             silence: SilenceLimits::default(),
             daemon_alarms: "cooltwin/main/alarms".to_owned(),

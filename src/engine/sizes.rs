@@ -1,6 +1,7 @@
 //! How much the engine holds. Everything that could grow is here, and has a bound.
 
 use super::Engine;
+use super::flags::StatusFlags;
 use super::unit::{Unit, UnitTopics};
 use crate::domain::unit::MAX_UNIT_NAME_BYTES;
 use crate::domain::{Alarm, AlarmId, Reason, Token, UnitId};
@@ -44,14 +45,13 @@ impl Engine {
         let manifest = &self.bundle.manifest;
         // Each sensor, feature and target can give two reasons at most, as can the unit; one more for the clock.
         let reasons = 2 * (manifest.sensors.len() + manifest.features.len() + manifest.targets.len() + 1) + 1;
-        let topics = UnitId::new(&"x".repeat(MAX_UNIT_NAME_BYTES)).map_or(0, |id| {
-            UnitTopics::new(&self.settings.topics, &id, self.bundle.targets()).memory_bytes()
-        });
+        let topics = UnitId::new(&"x".repeat(MAX_UNIT_NAME_BYTES))
+            .map_or(0, |id| UnitTopics::new(&self.settings, &id, self.bundle.targets()).memory_bytes());
         self.bundle.evaluator.assembler.new_state().memory_bytes()
             + size_of::<Unit>()
             + topics
             + reasons * size_of::<Reason>()
-            + manifest.targets.len() * (size_of::<f64>() + size_of::<Option<f64>>())
+            + manifest.targets.len() * (size_of::<f64>() + size_of::<Option<f64>>() + size_of::<StatusFlags>())
             // Vectors grow by doubling.
             + 2 * (self.settings.max_waiting + 1) * size_of::<Token>()
             + AlarmId::OF_UNIT.len() * (4 * size_of::<Standing>() + Alarm::MAX_BYTES)
@@ -65,9 +65,12 @@ impl Unit {
             + size_of::<Self>()
             + self.topics.memory_bytes()
             + self.waiting.capacity() * size_of::<Token>()
-            + self.published.as_ref().map_or(0, |state| state.reasons.capacity() * size_of::<Reason>())
             + self.latest.values.capacity() * size_of::<f64>()
             + self.latest.measured.capacity() * size_of::<Option<f64>>()
+            + self.published.as_ref().map_or(0, |state| {
+                state.reasons.capacity() * size_of::<Reason>()
+                    + state.flags.capacity() * size_of::<StatusFlags>()
+            })
             + self.alarms.memory_bytes()
     }
 }
@@ -76,7 +79,10 @@ impl UnitTopics {
     fn memory_bytes(&self) -> usize {
         self.prediction.capacity()
             + self.state.capacity()
-            + self.targets.iter().map(String::capacity).sum::<usize>()
-            + self.targets.capacity() * size_of::<String>()
+            + [&self.targets, &self.flags].into_iter().map(texts).sum::<usize>()
     }
+}
+
+fn texts(texts: &Vec<String>) -> usize {
+    texts.iter().map(String::capacity).sum::<usize>() + texts.capacity() * size_of::<String>()
 }

@@ -188,7 +188,7 @@ impl Engine {
             Some(Held { value, event, arrived, age_at_arrival: age.saturating_add(ago) })
         });
         let state = UnitState::restored(held.collect(), history, saved.event_time);
-        let topics = UnitTopics::new(&self.settings.topics, &saved.id, self.bundle.targets());
+        let topics = UnitTopics::new(&self.settings, &saved.id, self.bundle.targets());
         // The machine may have been started since: what is longer ago than that counts from its start.
         let back = |before: Duration| Monotonic(arrived.0.saturating_sub(micros(before.saturating_add(ago))));
         let mut unit = Unit::new(state, topics, back(saved.heard));

@@ -1,8 +1,9 @@
 //! What the engine keeps of one unit beside its readings: numbers, deadlines, waiting messages.
 
-use crate::domain::{Monotonic, Quality, Reason, Timestamp, Token, UnitId, UnitState};
+use crate::domain::{Monotonic, Quality, Reason, Timestamp, Token, TopicTemplate, UnitId, UnitState};
 
-use super::settings::Topics;
+use super::flags::StatusFlags;
+use super::settings::EngineSettings;
 use crate::monitor::Alarms;
 
 /// The topics of one unit, printed once.
@@ -10,15 +11,26 @@ use crate::monitor::Alarms;
 pub(super) struct UnitTopics {
     pub(super) prediction: String,
     pub(super) targets: Vec<String>,
+    /// Of the status flags of each target; empty where nobody wants them.
+    pub(super) flags: Vec<String>,
     pub(super) state: String,
 }
 
 impl UnitTopics {
-    pub(super) fn new<'t>(topics: &Topics, unit: &UnitId, targets: impl Iterator<Item = &'t str>) -> Self {
-        let unit = ("unit", unit.as_str());
+    pub(super) fn new<'t>(
+        settings: &EngineSettings,
+        unit: &UnitId,
+        targets: impl Iterator<Item = &'t str>,
+    ) -> Self {
+        let (topics, unit) = (&settings.topics, ("unit", unit.as_str()));
+        let targets: Vec<&str> = targets.collect();
+        let each = |template: &TopicTemplate| {
+            targets.iter().map(|target| template.render(&[unit, ("target", target)])).collect()
+        };
         Self {
             prediction: topics.prediction.render(&[unit]),
-            targets: targets.map(|target| topics.target.render(&[unit, ("target", target)])).collect(),
+            targets: each(&topics.target),
+            flags: if settings.target_flags { each(&topics.flags) } else { Vec::new() },
             state: topics.state.render(&[unit]),
         }
     }
@@ -79,6 +91,8 @@ pub(super) struct Published {
     pub(super) reasons: Vec<Reason>,
     /// Event time of the evaluation that led to it.
     pub(super) time: Timestamp,
+    /// The status flags of each target, where they are published.
+    pub(super) flags: Vec<StatusFlags>,
     /// How many alarms stood: there is one at most of each name, and they come and go one at a time.
     pub(super) alarms: usize,
 }

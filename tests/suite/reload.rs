@@ -182,3 +182,23 @@ fn fewer_units_allowed_than_held_forget_those_heard_longest_ago_with_what_stands
     assert!(!documents.contains(&"hvac/c3/state ".to_owned()), "{documents:?}");
     assert_eq!(new.counters().evicted, 2);
 }
+
+#[test]
+fn flags_that_nobody_publishes_any_more_are_removed() {
+    let with = |bundle, target_flags| {
+        Engine::new(bundle, EngineSettings { target_flags, ..EngineSettings::default() }, || 0)
+    };
+    let flags = |texts: Vec<String>| -> Vec<String> {
+        texts.into_iter().filter(|text| text.contains("/flags")).collect()
+    };
+    let mut old = with(bundles::tiny(), true);
+    assert_eq!(flags(feed(&mut old, 0, &ALL)), ["hvac/c1/predictions/T/flags 0000"]);
+    let mut same = with(bundles::tiny(), true);
+    same.adopt(old);
+    assert_eq!(flags(run(&mut same, 1, Input::Tick)), [""; 0]);
+    assert_eq!(flags(feed(&mut same, 2, &ALL)), ["hvac/c1/predictions/T/flags 0000"], "told anew");
+    let mut without = with(bundles::tiny(), false);
+    without.adopt(same);
+    assert_eq!(flags(run(&mut without, 3, Input::Tick)), ["hvac/c1/predictions/T/flags "]);
+    assert_eq!(flags(feed(&mut without, 4, &ALL)), [""; 0]);
+}

@@ -31,6 +31,7 @@ struct Config {
     max_payload_bytes: Option<usize>,
     max_waiting: Option<usize>,
     target_topics: Option<bool>,
+    target_flags: Option<bool>,
     /// The unit of the seed's topics.
     seed: Option<String>,
     zone: Option<String>,
@@ -122,6 +123,7 @@ fn settings(config: &Config) -> EngineSettings {
     settings.max_payload_bytes = config.max_payload_bytes.unwrap_or(settings.max_payload_bytes);
     settings.max_waiting = config.max_waiting.unwrap_or(settings.max_waiting);
     settings.target_topics = config.target_topics.unwrap_or(false);
+    settings.target_flags = config.target_flags.unwrap_or(false);
     if let Some(unit) = &config.seed {
         let seed = Seed { unit: UnitId::new(unit).unwrap() };
         settings.sources.push(Rule::new(seed.rule(), &ZoneSpec::utc()).unwrap());

@@ -81,6 +81,7 @@ struct RawSensor {
     max_age: String,
     missing: RawMissing,
     brick: Option<String>,
+    haystack: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -118,6 +119,8 @@ struct RawTarget {
     max_age: Option<String>,
     input_scaler: Option<InputScaler>,
     output_scaler: Option<OutputScaler>,
+    brick: Option<String>,
+    haystack: Option<String>,
 }
 
 impl RawManifest {
@@ -188,6 +191,7 @@ fn entries<R: for<'de> Deserialize<'de>, T>(
 
 fn check_sensor(place: &str, raw: RawSensor, problems: &mut Problems) -> Option<SensorSpec> {
     check_channel(place, &raw.name, problems);
+    check_tags(place, raw.brick.as_deref(), raw.haystack.as_deref(), problems);
     let accept = check_range(place, "accept", raw.accept, problems);
     let missing = match raw.missing {
         RawMissing::Default { default } if default.is_finite() => Ok(Missing::Default(default)),
@@ -209,6 +213,7 @@ fn check_sensor(place: &str, raw: RawSensor, problems: &mut Problems) -> Option<
         unit: raw.unit,
         description: raw.description,
         brick: raw.brick,
+        haystack: raw.haystack,
     })
 }
 
@@ -256,6 +261,7 @@ fn check_target(place: &str, raw: RawTarget, width: usize, problems: &mut Proble
     if raw.output_scaler.is_some_and(|scaler| !scaler.mean.is_finite() || !scaler.scale.is_finite()) {
         problems.add(place, "output_scaler must have a finite mean and scale");
     }
+    check_tags(place, raw.brick.as_deref(), raw.haystack.as_deref(), problems);
     let plausible = check_range(place, "plausible", raw.plausible, problems);
     let accept = check_range(place, "accept", raw.accept.unwrap_or(raw.plausible), problems);
     let max_age = raw.max_age.as_deref().unwrap_or("5m");
@@ -269,6 +275,8 @@ fn check_target(place: &str, raw: RawTarget, width: usize, problems: &mut Proble
         model: raw.model,
         output: raw.output,
         measured_by: raw.measured_by,
+        brick: raw.brick,
+        haystack: raw.haystack,
         input_scaler: raw.input_scaler,
         output_scaler: raw.output_scaler,
     })
@@ -279,6 +287,26 @@ fn check_name(place: &str, name: &str, problems: &mut Problems) {
     let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     if !starts_well || name.len() > 64 || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
         problems.add(place, "a name is a letter followed by letters, digits and `_`, 64 at most");
+    }
+}
+
+/// Tags stand in graphs as names, not as texts.
+fn check_tags(place: &str, brick: Option<&str>, haystack: Option<&str>, problems: &mut Problems) {
+    let is_name = |text: &str| {
+        text.starts_with(|c: char| c.is_ascii_alphabetic())
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    if brick.is_some_and(|class| !is_name(class)) {
+        problems.add(
+            place,
+            "brick is to be the name of a class alone, such as \"Return_Air_Temperature_Sensor\"",
+        );
+    }
+    if haystack.is_some_and(|tags| !tags.split_whitespace().all(is_name)) {
+        problems.add(
+            place,
+            "haystack is to be names of markers with blanks between, such as \"discharge air temp\"",
+        );
     }
 }
 

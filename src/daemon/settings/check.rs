@@ -158,6 +158,7 @@ impl Settings {
             prediction: &written.prediction,
             target: &written.target,
             state: &written.state,
+            flags: &written.flags,
             alarm: &written.alarm,
         })
         .map_err(|errors| {
@@ -168,6 +169,7 @@ impl Settings {
                     "prediction" => &written.prediction,
                     "target" => &written.target,
                     "state" => &written.state,
+                    "flags" => &written.flags,
                     _ => &written.alarm,
                 };
                 problems.push(topic_problem(field, value, &error.to_string()));
@@ -210,6 +212,7 @@ impl Settings {
             max_payload_bytes: self.engine.max_payload_bytes,
             max_waiting: self.engine.max_waiting,
             target_topics: self.engine.target_topics,
+            target_flags: self.engine.target_flags,
             clock_floor: CLOCK_FLOOR,
             silence: SilenceLimits {
                 sources: self.alarms.silence,

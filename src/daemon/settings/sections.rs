@@ -81,6 +81,8 @@ sections! {
         target: String = "hvac/{unit}/predictions/{target}".to_owned();
         /// What a unit is doing and why, retained. Needs {unit}.
         state: String = "hvac/{unit}/state".to_owned(), applies AtRestart;
+        /// One target's status flags, retained, if engine.target_flags is true. Needs {unit} and {target}.
+        flags: String = "hvac/{unit}/predictions/{target}/flags".to_owned();
         /// Alarms of a unit, retained while they stand. Needs {unit} and {alarm}.
         alarm: String = "hvac/{unit}/alarms/{alarm}".to_owned(), applies AtRestart;
         /// The daemon's own topics stand below this one: status, health, alarms, cmd. Needs {instance}.
@@ -120,6 +122,8 @@ sections! {
         max_waiting: usize = 16, from 1 => 10_000, in "messages";
         /// Publish each target as a bare number too, for devices that cannot read JSON.
         target_topics: bool = true;
+        /// Publish BACnet's status flags beside each of these numbers: in-alarm, fault, overridden, out-of-service.
+        target_flags: bool = false;
     }
 
     /// Alarms: silence calls for somebody to look. Silence counts while the broker is connected; "0s" turns one off.

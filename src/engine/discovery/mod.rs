@@ -13,6 +13,7 @@ use super::Engine;
 use super::unit::Unit;
 use crate::domain::{Effect, Monotonic, Now, Publish, PublishKind, Token, UnitId};
 pub(super) use device::Component;
+pub use names::{daemon as device_of_daemon, unit as device_of_unit};
 
 /// Documents sent at once. One has about 3 KB with the reference bundle: a burst of 50 KB delays a prediction behind it by
 /// some milliseconds on a slow network.

@@ -1,4 +1,4 @@
-//! Names of devices as Home Assistant takes them in topics: letters, digits, `-` and `_`.
+//! Names of devices as Home Assistant takes them in topics, and others in ids: letters, digits, `-` and `_`.
 //!
 //! Two units never share one, whatever their names are: letters, digits and `-` stand for themselves, `_` is doubled and
 //! every other byte is `_` and two hex digits. `_u`, which none of these gives, begins the unit's part.
@@ -8,12 +8,14 @@ use std::fmt::Write as _;
 use crate::domain::UnitId;
 
 /// The daemon's own device.
-pub(super) fn daemon(instance: &str) -> String {
+#[must_use]
+pub fn daemon(instance: &str) -> String {
     format!("cooltwin-{}", escaped(instance))
 }
 
 /// A unit's device.
-pub(super) fn unit(instance: &str, unit: &UnitId) -> String {
+#[must_use]
+pub fn unit(instance: &str, unit: &UnitId) -> String {
     format!("cooltwin-{}_unit-{}", escaped(instance), escaped(unit.as_str()))
 }
 
