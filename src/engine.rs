@@ -30,8 +30,8 @@ use std::collections::BTreeMap;
 
 use crate::bundle::{Assembler, Bundle, Manifest};
 use crate::domain::{
-    Alarm, AlarmId, Batch, DecodedReading, Effect, Monotonic, Now, Publish, PublishKind, Quality, Reason,
-    RejectCounts, Rules, Timestamp, Token, UnitId, UnitState,
+    Alarm, AlarmId, Batch, Births, DecodedReading, Effect, Monotonic, Now, Publish, PublishKind, Quality,
+    Reason, RejectCounts, Rules, Timestamp, Token, UnitId, UnitState,
 };
 use crate::monitor::Alarms;
 use discovery::Announcer;
@@ -120,6 +120,8 @@ pub struct Engine {
     settings: EngineSettings,
     stopwatch: Stopwatch,
     rules: Rules,
+    /// What sources said that the rules need to know.
+    births: Births,
     /// Channel that measures each target, where one does.
     target_channels: Vec<Option<usize>>,
     units: BTreeMap<UnitId, Unit>,
@@ -170,6 +172,7 @@ impl Engine {
             settings,
             stopwatch,
             rules,
+            births: Births::default(),
             target_channels,
             units: BTreeMap::new(),
             waiting: 0,
@@ -211,7 +214,10 @@ impl Engine {
                     self.sweep_daemon(effects);
                 }
             }
-            Input::Closed => self.close(now),
+            Input::Closed => {
+                self.births.forget();
+                self.close(now);
+            }
             Input::Raise(alarm) => self.raise(now, alarm, effects),
             Input::Clear(id) => self.clear(now, id, effects),
         }
@@ -336,6 +342,7 @@ impl Engine {
         let kept = if alike { Vec::new() } else { kept_channels(theirs, mine) };
         let assembler = &self.bundle.evaluator.assembler;
         self.counters = old.counters;
+        self.births = old.births;
         self.alarms = old.alarms;
         self.open_since = old.open_since;
         self.listening_since = old.listening_since;

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use cooltwin::bundle::{Bundle, BundleFiles};
 use cooltwin::domain::source::ConversionSpec;
-use cooltwin::domain::{Batch, Now, Rule, RuleSpec, Timestamp, ZoneSpec};
+use cooltwin::domain::{Batch, Births, Now, Rule, RuleSpec, Timestamp, ZoneSpec};
 use cooltwin::engine::EngineSettings;
 use cooltwin::simulator::{CHANNELS, Simulator, SimulatorConfig};
 
@@ -110,7 +110,7 @@ fn messages_to_readings_without_allocation() {
     let settings = EngineSettings { sources, ..EngineSettings::default() };
     let (mut rules, problems) = settings.bind(&bundle.manifest);
     assert!(problems.is_empty());
-    let mut batch = Batch::default();
+    let (mut batch, mut births) = (Batch::default(), Births::default());
     let messages: [(&str, &str); 5] = [
         (
             "hvac/c1/sensors",
@@ -124,7 +124,7 @@ fn messages_to_readings_without_allocation() {
     for round in 0..3 {
         for (topic, payload) in messages {
             let before = ALLOCATIONS.with(Cell::get);
-            rules.read(topic, payload.as_bytes(), &mut batch).unwrap();
+            rules.read(topic, payload.as_bytes(), &mut births, &mut batch).unwrap();
             let after = ALLOCATIONS.with(Cell::get);
             assert!(!batch.is_empty() && batch.rejects().total() == 0, "{topic} {payload}");
             // The first round lays out the memory that is used again.

@@ -1,14 +1,14 @@
 //! Any bytes as a payload of each kind of source rule: the first byte chooses the kind.
 #![no_main]
 
-use cooltwin::domain::source::{Channel, ConversionSpec, Kind};
-use cooltwin::domain::{Batch, PayloadKeys, Rule, RuleSpec, Rules, TopicTemplate, ZoneSpec};
+use cooltwin::domain::source::{Channel, ConversionSpec, Kind, MAX_BIRTH_BYTES};
+use cooltwin::domain::{Batch, Births, PayloadKeys, Rule, RuleSpec, Rules, TopicTemplate, ZoneSpec};
 use libfuzzer_sys::fuzz_target;
 
 fn rules(kind: Kind) -> Rules {
     let mut spec = RuleSpec {
         name: "r".to_owned(),
-        topic: "in".to_owned(),
+        topic: if kind == Kind::Sparkplug { "spBv1.0/g/+/e/d" } else { "in" }.to_owned(),
         kind: kind.name().to_owned(),
         unit: Some("c1".to_owned()),
         ..RuleSpec::default()
@@ -41,11 +41,25 @@ fn rules(kind: Kind) -> Rules {
 fuzz_target!(|bytes: &[u8]| {
     let Some((first, payload)) = bytes.split_first() else { return };
     let kind = Kind::ALL[usize::from(*first) % Kind::ALL.len()];
-    let (mut rules, mut batch) = (rules(kind), Batch::default());
-    if rules.read("in", payload, &mut batch).is_ok() {
+    let (mut rules, mut batch, mut births) = (rules(kind), Batch::default(), Births::default());
+    // The first byte of a Sparkplug payload chooses what kind of message it is; the same is a BIRTH before it, so that
+    // its aliases are known.
+    let topic = match payload.first().map(|byte| byte % 4) {
+        _ if kind != Kind::Sparkplug => "in",
+        Some(0) => "spBv1.0/g/DBIRTH/e/d",
+        Some(1) => "spBv1.0/g/NBIRTH/e",
+        Some(2) => "spBv1.0/g/NDEATH/e",
+        _ => "spBv1.0/g/DDATA/e/d",
+    };
+    let payload = if kind == Kind::Sparkplug { payload.get(1..).unwrap_or_default() } else { payload };
+    if kind == Kind::Sparkplug {
+        let _ = rules.read("spBv1.0/g/DBIRTH/e/d", payload, &mut births, &mut batch);
+    }
+    if rules.read(topic, payload, &mut births, &mut batch).is_ok() {
         for group in (0..batch.len()).filter_map(|index| batch.group(index)) {
             assert!(!group.unit.is_empty() && !group.readings.is_empty());
             assert!(group.readings.iter().all(|reading| reading.value.is_err() || reading.value.is_ok_and(f64::is_finite)));
         }
     }
+    assert!(births.memory_bytes() <= MAX_BIRTH_BYTES + 1024);
 });

@@ -59,6 +59,9 @@ fn summary(loaded: &Loaded) -> String {
     for topic in [&checked.topics.status, &checked.topics.health] {
         let _ = writeln!(text, "publishes:  {topic}");
     }
+    for (rule, topic) in checked.engine.sources.iter().filter_map(|rule| Some((rule, rule.requests()?))) {
+        let _ = writeln!(text, "publishes:  {topic} (source {}: rebirth)", rule.name());
+    }
     text
 }
 

@@ -118,7 +118,11 @@ fn print(publish: &Publish, out: &mut impl Write) -> std::io::Result<()> {
             }
             Ok(())
         }
-        PublishKind::Target | PublishKind::Alarm | PublishKind::Event | PublishKind::Discovery => Ok(()),
+        PublishKind::Target
+        | PublishKind::Alarm
+        | PublishKind::Event
+        | PublishKind::Discovery
+        | PublishKind::Request => Ok(()),
     }
 }
 

@@ -66,7 +66,7 @@ impl From<PublishKind> for Sort {
             PublishKind::State => Self::Retained,
             PublishKind::Discovery => Self::Announced,
             PublishKind::Prediction | PublishKind::Event => Self::Kept,
-            PublishKind::Target => Self::Fleeting,
+            PublishKind::Target | PublishKind::Request => Self::Fleeting,
         }
     }
 }

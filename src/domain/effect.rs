@@ -21,6 +21,8 @@ pub enum PublishKind {
     Event,
     /// What Home Assistant is told of a device, or nothing once it is gone; retained. Made again for every connection.
     Discovery,
+    /// A request to a source of readings, to be sent once: it is made again as long as it is needed.
+    Request,
 }
 
 /// One message for the broker.

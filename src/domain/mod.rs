@@ -15,6 +15,7 @@ pub mod state;
 pub mod time;
 pub mod topic;
 pub mod unit;
+pub(crate) mod wire;
 
 pub use alarm::{Alarm, AlarmId, Severity};
 pub use decode::{DecodedReading, Decoder, PayloadKeys};
@@ -23,7 +24,7 @@ pub use history::{History, HistoryParts};
 pub use prediction::{LatencyMicros, ModelIdentity, PredictionDocument, StateDocument};
 pub use quality::{Quality, Reason};
 pub use reject::{RejectCounts, RejectReason};
-pub use source::{Batch, Rule, RuleProblem, RuleSpec, Rules};
+pub use source::{Batch, Births, Rule, RuleProblem, RuleSpec, Rules};
 pub use spelling::{Spelling, spelling, unit_of_difference};
 pub use state::{Held, UnitState};
 pub use time::{CLOCK_FLOOR, Monotonic, Now, Timestamp, ZoneSpec};

@@ -41,6 +41,10 @@ pub enum RejectReason {
     RetainedWithoutTime,
     /// A number that means: no value, by the rule that reads it.
     SentinelValue,
+    /// A value whose source says that it is not good.
+    BadQuality,
+    /// What a value stands for was said in a BIRTH message that has not been heard, or not since others were missed.
+    MissingBirth,
 }
 
 /// Number of reasons, the length of the counter table.
@@ -48,7 +52,7 @@ const REASONS: usize = RejectReason::ALL.len();
 
 impl RejectReason {
     /// All reasons, in the order of their counters.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::UnknownTopic,
         Self::PayloadTooLarge,
         Self::MalformedPayload,
@@ -66,6 +70,8 @@ impl RejectReason {
         Self::LateReading,
         Self::RetainedWithoutTime,
         Self::SentinelValue,
+        Self::BadQuality,
+        Self::MissingBirth,
     ];
 
     /// The name it has in the health document and in log lines.
@@ -89,6 +95,8 @@ impl RejectReason {
             Self::LateReading => "late_reading",
             Self::RetainedWithoutTime => "retained_without_time",
             Self::SentinelValue => "sentinel_value",
+            Self::BadQuality => "bad_quality",
+            Self::MissingBirth => "missing_birth",
         }
     }
 }

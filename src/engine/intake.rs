@@ -51,7 +51,10 @@ impl Engine {
             return Err(RejectReason::PayloadTooLarge);
         }
         let mut batch = std::mem::take(&mut self.batch);
-        let outcome = self.rules.read(topic, payload, &mut batch);
+        let outcome = self.rules.read(topic, payload, &mut self.births, &mut batch);
+        if self.births.is_wanted() {
+            effects.extend(self.births.ask(topic, now).map(Effect::Publish));
+        }
         for (reason, count) in batch.rejects().iter() {
             self.counters.rejects.add_many(reason, count);
         }

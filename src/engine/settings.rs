@@ -187,7 +187,7 @@ impl EngineSettings {
     #[must_use]
     pub fn filters(&self) -> Vec<String> {
         let built_in = [self.topics.frame.filter(), self.topics.reading.filter()];
-        filter::fewest(&self.sources.iter().map(Rule::filter).chain(built_in).collect::<Vec<_>>())
+        filter::fewest(&self.sources.iter().map(Rule::subscription).chain(built_in).collect::<Vec<_>>())
     }
 
     /// Where an alarm of a unit stands.

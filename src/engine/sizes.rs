@@ -18,6 +18,9 @@ pub struct Sizes {
     pub alarms: usize,
     /// Bytes held for units; at most [`Engine::bytes_per_unit`] each.
     pub unit_bytes: usize,
+    /// Bytes of what sources said of themselves; at most [`crate::domain::source::MAX_BIRTH_BYTES`], and a name for each of
+    /// [`crate::domain::source::MAX_NODES`].
+    pub birth_bytes: usize,
     /// Bytes of working memory, whatever the number of units.
     pub working_bytes: usize,
 }
@@ -31,6 +34,7 @@ impl Engine {
             waiting: self.units.values().map(|unit| unit.waiting.len()).sum(),
             alarms: self.alarms.len() + self.unit_alarms,
             unit_bytes: self.units.values().map(Unit::memory_bytes).sum(),
+            birth_bytes: self.births.memory_bytes(),
             working_bytes: self.readings.capacity() * size_of::<crate::domain::DecodedReading>()
                 + self.reasons.capacity() * size_of::<Reason>()
                 + self.values.capacity() * size_of::<f64>(),

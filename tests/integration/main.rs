@@ -28,5 +28,6 @@ mod secrets;
 mod security;
 mod seed;
 mod signatures;
+mod sparkplug;
 mod support;
 mod warm;

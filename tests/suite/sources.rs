@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use cooltwin::daemon::settings::{Settings, Source};
 use cooltwin::domain::source::Kind;
 use cooltwin::domain::{
-    Batch, Effect, Monotonic, Now, PublishKind, RejectReason, Rule, RuleSpec, Timestamp, ZoneSpec,
+    Batch, Births, Effect, Monotonic, Now, PublishKind, RejectReason, Rule, RuleSpec, Timestamp, ZoneSpec,
 };
 use cooltwin::engine::{Engine, EngineSettings, Input};
 
@@ -35,16 +35,30 @@ fn settings(example: &Path) -> (Settings, EngineSettings) {
     (settings, engine)
 }
 
-fn messages(example: &Path) -> Vec<(String, String)> {
+fn messages(example: &Path) -> Vec<(String, Vec<u8>)> {
     let text = std::fs::read_to_string(example.with_extension("messages")).unwrap();
+    if text.starts_with('#') {
+        return in_hexadecimal(&text);
+    }
     // A topic's last level has no space here; the levels before it may.
     let split = |line: &str| {
         let end = line.find(['{', '[', '=']).unwrap_or(line.len());
         let level = line[..end].rfind('/').unwrap();
         let space = level + line[level..].find(' ').unwrap();
-        (line[..space].to_owned(), line[space + 1..].to_owned())
+        (line[..space].to_owned(), line[space + 1..].into())
     };
     text.lines().map(split).collect()
+}
+
+/// Messages that are no text, as `mosquitto_sub -F '%t %x'` prints them; lines that begin with `#` are none.
+fn in_hexadecimal(text: &str) -> Vec<(String, Vec<u8>)> {
+    let bytes = |hex: &str| {
+        let pairs = (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap());
+        pairs.collect()
+    };
+    let messages = text.lines().filter(|line| !line.starts_with('#'));
+    let split = messages.map(|line| line.split_once(' ').unwrap());
+    split.map(|(topic, hex)| (topic.to_owned(), bytes(hex))).collect()
 }
 
 /// One minute after the examples' times.
@@ -62,11 +76,11 @@ fn play(example: &Path) -> String {
     let (mut rules, problems) = settings.bind(&bundle.manifest);
     assert_eq!(problems, [], "{}", example.display());
     let mut engine = Engine::new(bundle, settings, || 0);
-    let (mut text, mut batch) = (String::new(), Batch::default());
+    let (mut text, mut batch, mut births) = (String::new(), Batch::default(), Births::default());
     let mut acknowledged = Vec::new();
     let messages = messages(example);
     for (token, (topic, payload)) in messages.iter().enumerate() {
-        let outcome = rules.read(topic, payload.as_bytes(), &mut batch);
+        let outcome = rules.read(topic, payload, &mut births, &mut batch);
         let rule = batch.rule().and_then(|index| rules.iter().nth(index)).map_or("none", |rule| rule.name());
         let _ = writeln!(text, "{topic}\n  rule: {rule}");
         if let Err(reason) = outcome {
@@ -89,13 +103,7 @@ fn play(example: &Path) -> String {
         let mut effects = Vec::new();
         let now = now(token as u64);
         let token = Some(token as u64);
-        let input = Input::Message {
-            topic,
-            payload: payload.as_bytes(),
-            retained: false,
-            token,
-            arrived: now.monotonic,
-        };
+        let input = Input::Message { topic, payload, retained: false, token, arrived: now.monotonic };
         engine.handle(now, input, &mut effects);
         collect(&effects, &mut text, &mut acknowledged);
     }
@@ -122,6 +130,9 @@ fn collect(effects: &[Effect], text: &mut String, acknowledged: &mut Vec<u64>) {
         match effect {
             Effect::Publish(publish) if publish.kind == PublishKind::Prediction => {
                 let _ = writeln!(text, "  -> {}", publish.topic);
+            }
+            Effect::Publish(publish) if publish.kind == PublishKind::Request => {
+                let _ = writeln!(text, "  asks {}", publish.topic);
             }
             Effect::Acknowledge(token) => acknowledged.push(*token),
             _ => {}
@@ -303,4 +314,39 @@ fn what_the_bundle_cannot_take_is_refused_at_check() {
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
+}
+
+/// Aliases mean nothing without the BIRTH that came before them, which `explain` takes as messages that came before.
+#[test]
+fn explain_takes_what_came_before() {
+    let example = examples().into_iter().find(|path| path.ends_with("sparkplug.toml")).unwrap();
+    let lines = std::fs::read_to_string(example.with_extension("messages")).unwrap();
+    let births: Vec<&str> = lines.lines().filter(|line| line.contains("BIRTH/")).take(3).collect();
+    let data = lines.lines().filter(|line| line.contains("DDATA/")).nth(1).unwrap();
+    let (topic, payload) = data.split_once(' ').unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let before = folder.path().join("before");
+    let explain = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_cooltwin"));
+        command.args(["explain", "--config", example.to_str().unwrap(), "--topic", topic]);
+        let output = command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let (code, said) = explain(&["--payload-hex", payload]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("missing_birth: ") && said.contains("asks:     the node"), "{said}");
+    std::fs::write(&before, births.join("\n")).unwrap();
+    let (code, said) = explain(&["--payload-hex", payload, "--before", before.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("found:    Cooler/Air In = 70.5 -> UCAIT = 21.3") && !said.contains("asks:"),
+        "{said}"
+    );
+    std::fs::write(&before, "spBv1.0/x/NBIRTH/y 0g\n").unwrap();
+    let (code, said) = explain(&["--payload-hex", payload, "--before", before.to_str().unwrap()]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("before line 1: no topic with a payload in hexadecimal behind it"), "{said}");
+    let (code, said) = explain(&["--payload-hex", "123"]);
+    assert_eq!(code, Some(64), "{said}");
 }

@@ -14,7 +14,7 @@ use crate::domain::{Rule, RuleSpec, ZoneSpec};
 /// The name of the section.
 pub(super) const SECTION: &str = "source";
 /// Everything a rule can have.
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 23] = [
     "name",
     "topic",
     "kind",
@@ -23,6 +23,8 @@ const KEYS: [&str; 21] = [
     "unit",
     "unit_at",
     "unit_tag",
+    "metric",
+    "rebirth",
     "sensor",
     "sensor_at",
     "sensor_tag",
@@ -157,6 +159,8 @@ fn rule(table: &DeTable<'_>, index: usize, place: &mut Place<'_>, problems: &mut
             "unit" => spec.unit = read.text(key, value),
             "unit_at" => spec.unit_at = read.text(key, value),
             "unit_tag" => spec.unit_tag = read.text(key, value),
+            "metric" => spec.metric = read.text(key, value),
+            "rebirth" => spec.rebirth = read.flag(key, value),
             "sensor_tag" => spec.sensor_tag = read.text(key, value),
             "sensor" => spec.sensor = read.text(key, value),
             "sensor_at" => spec.sensor_at = read.text(key, value),

@@ -100,8 +100,10 @@ impl Worker {
             PublishKind::Prediction => "prediction",
             PublishKind::State => "state",
             PublishKind::Alarm => "alarm",
-            // They repeat what the others say.
-            PublishKind::Target | PublishKind::Event | PublishKind::Discovery => return,
+            // They repeat what the others say, or are meant for one device.
+            PublishKind::Target | PublishKind::Event | PublishKind::Discovery | PublishKind::Request => {
+                return;
+            }
         };
         let (topic, payload) = (Some(publish.topic.as_str().into()), publish.payload.as_slice().into());
         self.desk.show(Published { kind, topic, payload });

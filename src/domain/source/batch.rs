@@ -175,6 +175,11 @@ impl Batch {
         self.rule
     }
 
+    /// Whether notes are taken.
+    pub(super) fn has_notes(&self) -> bool {
+        self.notes.is_some()
+    }
+
     /// What became of each name, if notes were asked for.
     #[must_use]
     pub fn notes(&self) -> &[Note] {

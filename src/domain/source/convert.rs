@@ -43,12 +43,16 @@ impl Conversion {
 
     /// The value of a raw text: a number, a number in quotes, or one of the words.
     pub(super) fn read(&self, raw: &str) -> Result<f64, RejectReason> {
-        let inner = unquoted(raw);
-        let word = self.words.iter().find(|(word, _)| word.eq_ignore_ascii_case(inner));
-        match word {
-            Some((_, value)) => Ok(*value),
+        match self.word(unquoted(raw)) {
+            Some(value) => Ok(value),
             None => self.apply(plain(raw)?),
         }
+    }
+
+    /// The number that a word stands for.
+    pub(super) fn word(&self, text: &str) -> Option<f64> {
+        let word = self.words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
+        word.map(|(_, value)| *value)
     }
 
     /// The value of a raw number.

@@ -14,6 +14,7 @@ mod pointer;
 mod read;
 mod rule;
 mod rules;
+mod sparkplug;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -26,5 +27,6 @@ pub use pattern::{Captured, Pattern};
 pub use pointer::Pointer;
 pub use rule::{Kind, MAX_NAMES, Rule};
 pub use rules::{Channel, MAX_RULES, Overlap, Rules, overlaps};
+pub use sparkplug::{Births, MAX_BIRTH_BYTES, MAX_NODES};
 pub use spec::{ConversionSpec, RuleProblem, RuleSpec};
 pub use units::{Change, canonical_unit};

@@ -43,25 +43,44 @@ impl<'b> Sink<'b> {
 
     /// One name with the raw text of its value.
     pub(super) fn take(&mut self, name: &str, raw: &str) {
+        self.take_by(name, raw, |conversion| {
+            conversion.map_or_else(|| plain(raw), |conversion| conversion.read(raw))
+        });
+    }
+
+    /// One name whose value is read in a way of its own; `raw` tells it to people.
+    pub(super) fn take_by(
+        &mut self,
+        name: &str,
+        raw: &str,
+        read: impl FnOnce(Option<&Conversion>) -> Result<f64, RejectReason>,
+    ) {
         let channel = match self.bound.names.get(name) {
             Some(Slot::Channel(channel)) => *channel,
             Some(Slot::Ignored) => {
                 self.batch.has_ignored = true;
                 return self.batch.note(name, raw, None);
             }
-            None => {
-                if self.bound.rule.kind.traits().is_talkative {
-                    self.batch.has_unknown = true;
-                } else {
-                    self.batch.rejects.add(RejectReason::UnknownSensor);
-                }
-                return self.batch.note(name, raw, Some(Err(RejectReason::UnknownSensor)));
-            }
+            None => return self.unknown(name, raw),
         };
-        let conversion = self.conversions.get(channel).and_then(Option::as_ref);
-        let value = conversion.map_or_else(|| plain(raw), |conversion| conversion.read(raw));
+        let value = read(self.conversions.get(channel).and_then(Option::as_ref));
         self.batch.push(channel, value);
         self.batch.note(name, raw, Some(value.map(|value| (channel, value))));
+    }
+
+    /// A name that is no sensor's.
+    pub(super) fn unknown(&mut self, name: &str, raw: &str) {
+        if self.bound.rule.kind.traits().is_talkative {
+            self.batch.has_unknown = true;
+        } else {
+            self.batch.rejects.add(RejectReason::UnknownSensor);
+        }
+        self.batch.note(name, raw, Some(Err(RejectReason::UnknownSensor)));
+    }
+
+    /// Whether somebody reads what is noted of each name.
+    pub(super) fn has_notes(&self) -> bool {
+        self.batch.has_notes()
     }
 
     /// A part of a payload that cannot be used.

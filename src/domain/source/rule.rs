@@ -3,6 +3,7 @@
 use super::clock::TimeFormat;
 use super::pattern::Pattern;
 use super::pointer::Pointer;
+use super::sparkplug::{self, MetricName};
 use super::spec::{RuleProblem, RuleSpec};
 use crate::domain::time::ZoneSpec;
 use crate::domain::topic::TopicTemplate;
@@ -38,6 +39,8 @@ pub enum Kind {
     Thingsboard,
     /// `InfluxDB` line protocol.
     Influx,
+    /// Sparkplug B.
+    Sparkplug,
 }
 
 /// What is particular to a kind.
@@ -81,7 +84,7 @@ const DEVICE: Traits =
 
 impl Kind {
     /// All that a rule can name, in the order of the documentation.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Number,
         Self::Json,
         Self::Object,
@@ -92,6 +95,7 @@ impl Kind {
         Self::Chirpstack,
         Self::Thingsboard,
         Self::Influx,
+        Self::Sparkplug,
     ];
 
     pub(super) const fn traits(self) -> &'static Traits {
@@ -142,6 +146,12 @@ impl Kind {
                 format: TimeFormat::Nanos,
                 ..NONE
             },
+            Self::Sparkplug => &Traits {
+                name: "sparkplug",
+                keys: &["unit", "metric", "rebirth"],
+                is_talkative: true,
+                ..NONE
+            },
         }
     }
 
@@ -178,6 +188,10 @@ pub struct Rule {
     pub(super) format: TimeFormat,
     pub(super) zone: ZoneSpec,
     pub(super) is_frame: bool,
+    /// What names of metrics look like, where the rule says it.
+    pub(super) metric: Option<MetricName>,
+    /// Whether nodes are asked for BIRTHs that are missing.
+    pub(super) rebirth: bool,
 }
 
 impl Rule {
@@ -193,7 +207,9 @@ impl Rule {
         let traits = kind.traits();
         check_keys(&spec, kind, &mut problems);
         check_tables(&spec, &mut problems);
-        let unit = unit_from(&spec, kind, &pattern, &mut problems);
+        let metric = if kind == Kind::Sparkplug { sparkplug::check(&spec, &mut problems) } else { None };
+        let names_unit = metric.as_ref().is_some_and(MetricName::has_unit);
+        let unit = unit_from(&spec, (kind, names_unit), &pattern, &mut problems);
         let sensor = sensor_from(&spec, kind, &pattern, &mut problems);
         let mut pointer = |key, written: &Option<String>, default: &str| {
             pointer_of(key, written.as_deref().unwrap_or(default), &mut problems)
@@ -234,7 +250,22 @@ impl Rule {
         let is_frame = spec.settle.map_or(traits.is_frame, |settle| !settle);
         match (unit, sensor) {
             (Some(unit), Some(sensor)) if problems.is_empty() => {
-                Ok(Self { spec, pattern, kind, unit, sensor, at, value, time, format, zone, is_frame })
+                let rebirth = spec.rebirth.unwrap_or(true);
+                Ok(Self {
+                    spec,
+                    pattern,
+                    kind,
+                    unit,
+                    sensor,
+                    at,
+                    value,
+                    time,
+                    format,
+                    zone,
+                    is_frame,
+                    metric,
+                    rebirth,
+                })
             }
             _ => Err(problems),
         }
@@ -262,6 +293,8 @@ impl Rule {
             format: TimeFormat::Auto,
             zone: zone.clone(),
             is_frame: kind.traits().is_frame,
+            metric: None,
+            rebirth: false,
         })
     }
 
@@ -277,10 +310,23 @@ impl Rule {
         self.kind
     }
 
-    /// The filter to subscribe to.
+    /// The filter of the topics that it reads.
     #[must_use]
     pub fn filter(&self) -> String {
         self.pattern.filter()
+    }
+
+    /// The filter to subscribe to, which may be wider: what a message means may be said on other topics.
+    #[must_use]
+    pub fn subscription(&self) -> String {
+        let filter = self.filter();
+        if self.kind == Kind::Sparkplug { sparkplug::subscription(&filter) } else { filter }
+    }
+
+    /// The topics, as a filter, on which it has requests published to those that it hears of, if it does.
+    #[must_use]
+    pub fn requests(&self) -> Option<String> {
+        (self.kind == Kind::Sparkplug && self.rebirth).then(|| sparkplug::commands(&self.filter()))
     }
 
     /// Its topics.
@@ -324,6 +370,8 @@ fn check_keys(spec: &RuleSpec, kind: Kind, problems: &mut Vec<RuleProblem>) {
     let traits = kind.traits();
     let given = [
         ("unit", &spec.unit),
+        ("metric", &spec.metric),
+        ("rebirth", &spec.rebirth.map(|flag| flag.to_string())),
         ("unit_at", &spec.unit_at),
         ("unit_tag", &spec.unit_tag),
         ("sensor_tag", &spec.sensor_tag),
@@ -379,7 +427,7 @@ fn pointer_of(key: &str, text: &str, problems: &mut Vec<RuleProblem>) -> Pointer
 /// Where the unit's name comes from: exactly one place.
 fn unit_from(
     spec: &RuleSpec,
-    kind: Kind,
+    (kind, names_unit): (Kind, bool),
     pattern: &Pattern,
     problems: &mut Vec<RuleProblem>,
 ) -> Option<NameFrom> {
@@ -387,11 +435,15 @@ fn unit_from(
     let fixed = spec.unit.clone().map(NameFrom::Fixed);
     let at = spec.unit_at.as_deref().map(|text| NameFrom::At(pointer_of("unit_at", text, problems)));
     let tag = spec.unit_tag.clone().map(NameFrom::Tag);
-    let in_payload = (kind == Kind::Thingsboard).then_some(NameFrom::Payload);
-    let missing = "write {unit} for one level of the topic, or unit = \"NAME\", or unit_at = \"/POINTER\"";
+    let in_payload = (kind == Kind::Thingsboard || names_unit).then_some(NameFrom::Payload);
+    let missing = match kind {
+        Kind::Sparkplug => "write {unit} for one level of the topic or of `metric`, or unit = \"NAME\"",
+        _ => "write {unit} for one level of the topic, or unit = \"NAME\", or unit_at = \"/POINTER\"",
+    };
     let ambiguous = match kind {
         Kind::Thingsboard => "the payload names the units; write `+` in the topic",
         Kind::Influx => "keep one of {unit} in the topic, unit and unit_tag",
+        Kind::Sparkplug => "keep one of {unit} in the topic, {unit} in metric, and unit",
         _ => "keep one of {unit} in the topic, unit and unit_at",
     };
     only_one("unit", [in_topic, fixed, at, tag, in_payload], (missing, ambiguous), spec, problems)

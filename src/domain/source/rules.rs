@@ -7,6 +7,7 @@ use super::convert::Conversion;
 use super::filter::{covers, fewest, overlap};
 use super::pattern::Captured;
 use super::rule::{Kind, NameFrom, Rule};
+use super::sparkplug::Births;
 use super::spec::{ConversionSpec, RuleProblem};
 use crate::domain::decode::{Decoder, PayloadKeys};
 use crate::domain::reject::RejectReason;
@@ -91,13 +92,13 @@ impl Rules {
     #[must_use]
     pub fn filters(&self, is_frame: Option<bool>) -> Vec<String> {
         let wanted = self.iter().filter(|rule| is_frame.is_none_or(|wanted| rule.is_frame() == wanted));
-        fewest(&wanted.map(Rule::filter).collect::<Vec<_>>())
+        fewest(&wanted.map(Rule::subscription).collect::<Vec<_>>())
     }
 
     /// Whether a message on this topic is taken for readings.
     #[must_use]
     pub fn has_topic(&self, topic: &str) -> bool {
-        self.matching(topic).is_some()
+        self.matching(topic).is_some() || self.listening(topic).is_some()
     }
 
     /// The first rule that has such topics, and what stands in its placeholders.
@@ -106,19 +107,40 @@ impl Rules {
         self.bound.iter().enumerate().find_map(captured)
     }
 
-    /// Reads one message.
+    /// The first rule that subscribes to a topic which none reads.
+    fn listening(&self, topic: &str) -> Option<usize> {
+        let listens =
+            |bound: &Bound| bound.rule.kind == Kind::Sparkplug && covers(&bound.rule.subscription(), topic);
+        self.bound.iter().position(listens)
+    }
+
+    /// Reads one message, by what `births` knows and with what it tells of itself added to that.
     ///
     /// # Errors
     /// Why it cannot be used as a whole. What could not be used of it otherwise is in the batch.
-    pub fn read(&mut self, topic: &str, payload: &[u8], batch: &mut Batch) -> Result<(), RejectReason> {
+    pub fn read(
+        &mut self,
+        topic: &str,
+        payload: &[u8],
+        births: &mut Births,
+        batch: &mut Batch,
+    ) -> Result<(), RejectReason> {
         batch.clear();
         batch.rule = None;
-        let (index, captured) = self.matching(topic).ok_or(RejectReason::UnknownTopic)?;
+        births.is_wanted = false;
+        let Some((index, captured)) = self.matching(topic) else {
+            let listening = self.listening(topic).and_then(|index| self.bound.get(index));
+            let bound = listening.ok_or(RejectReason::UnknownTopic)?;
+            return bound.sparkplug(None, (topic, payload), births, batch);
+        };
         let Some(bound) = self.bound.get(index) else { return Err(RejectReason::UnknownTopic) };
         batch.rule = Some(index);
         batch.is_frame = bound.rule.is_frame;
         if !matches!(bound.rule.kind, Kind::Frame | Kind::Reading) {
-            bound.read(captured, payload, batch)?;
+            match bound.rule.kind {
+                Kind::Sparkplug => bound.sparkplug(Some(captured), (topic, payload), births, batch)?,
+                _ => bound.read(captured, payload, batch)?,
+            }
             batch.finish();
             let is_said = !batch.is_empty() || batch.has_ignored || batch.rejects.total() > 0;
             return match batch.has_unknown {
@@ -187,10 +209,24 @@ pub fn overlaps(
             let (one, other) = (earlier.filter(), later.filter());
             if overlap(&one, &other) {
                 found.push(Overlap { first, second, problem: overlap_problem(earlier, later, &one, &other) });
+            } else if let Some(problem) = subscription_problem(earlier, later) {
+                found.push(Overlap { first, second, problem: Some(problem) });
             }
         }
     }
     found
+}
+
+/// Rules that share no topics may have to subscribe to some of the same: that must be to all that one of them does, or
+/// messages come twice.
+fn subscription_problem(earlier: &Rule, later: &Rule) -> Option<RuleProblem> {
+    let (one, other) = (earlier.subscription(), later.subscription());
+    if !overlap(&one, &other) || covers(&one, &other) || covers(&other, &one) {
+        return None;
+    }
+    let reason = format!("needs {other}, of which \"{}\" needs a part ({one})", earlier.name());
+    let remedy = "write group and node of both rules alike, or as names where they differ".to_owned();
+    Some(RuleProblem::new("topic", Some(later.pattern().as_str()), reason, remedy))
 }
 
 fn overlap_problem(earlier: &Rule, later: &Rule, one: &str, other: &str) -> Option<RuleProblem> {

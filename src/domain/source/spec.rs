@@ -23,6 +23,10 @@ pub struct RuleSpec {
     pub unit_tag: Option<String>,
     /// Tag that names the sensor.
     pub sensor_tag: Option<String>,
+    /// What names of metrics look like: text, `+`, `{unit}`, and `{sensor}` at the end.
+    pub metric: Option<String>,
+    /// Whether nodes are asked for their BIRTH where it is missing.
+    pub rebirth: Option<bool>,
     /// The sensor, where it is always the same.
     pub sensor: Option<String>,
     /// JSON pointer of the sensor's name.

@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use super::*;
 use crate::domain::{PayloadKeys, RejectReason, TopicTemplate, ZoneSpec};
 
-const CHANNELS: [Channel<'static>; 3] = [
+pub(super) const CHANNELS: [Channel<'static>; 3] = [
     Channel { name: "T", unit: "degC" },
     Channel { name: "F", unit: "m3/h" },
     Channel { name: "M", unit: "1" },
@@ -27,8 +27,14 @@ fn rules(specs: Vec<RuleSpec>) -> Rules {
 /// The readings of a message as text, or why there are none.
 fn read(rules: &mut Rules, topic: &str, payload: &str) -> String {
     let mut batch = Batch::default();
+    let outcome = rules.read(topic, payload.as_bytes(), &mut Births::default(), &mut batch);
+    story(outcome, &batch)
+}
+
+/// What a message held, as text.
+pub(super) fn story(outcome: Result<(), RejectReason>, batch: &Batch) -> String {
     let mut text = String::new();
-    if let Err(reason) = rules.read(topic, payload.as_bytes(), &mut batch) {
+    if let Err(reason) = outcome {
         return reason.to_string();
     }
     for group in (0..batch.len()).filter_map(|index| batch.group(index)) {
@@ -293,10 +299,10 @@ fn the_first_rule_that_matches_reads() {
     rest.fallback = true;
     rest.name = "rest".into();
     let mut rules = rules(vec![one, rest]);
-    let mut batch = Batch::default();
-    rules.read("a/c1/T", b"1", &mut batch).unwrap();
+    let (mut batch, mut births) = (Batch::default(), Births::default());
+    rules.read("a/c1/T", b"1", &mut births, &mut batch).unwrap();
     assert_eq!(batch.rule(), Some(0));
-    rules.read("a/c1/F", b"1", &mut batch).unwrap();
+    rules.read("a/c1/F", b"1", &mut births, &mut batch).unwrap();
     assert_eq!(batch.rule(), Some(1));
     assert_eq!(rules.filters(None), ["a/+/+", "hvac/+/sensors", "hvac/+/sensors/+"]);
 }
@@ -324,7 +330,7 @@ fn notes_tell_what_became_of_each_name() {
     object.ignore.push("rssi".into());
     let mut rules = rules(vec![object]);
     let mut batch = Batch::with_notes();
-    rules.read("u/c1", br#"{"T":1,"rssi":2,"Q":3,"F":"x"}"#, &mut batch).unwrap();
+    rules.read("u/c1", br#"{"T":1,"rssi":2,"Q":3,"F":"x"}"#, &mut Births::default(), &mut batch).unwrap();
     let outcomes: Vec<_> = batch.notes().iter().map(|note| (note.name.as_str(), note.outcome)).collect();
     assert_eq!(
         outcomes,
@@ -337,11 +343,17 @@ fn notes_tell_what_became_of_each_name() {
     );
 }
 
+/// A topic that the rule of a kind reads.
+fn topic_of(kind: Kind) -> String {
+    if kind == Kind::Sparkplug { "spBv1.0/g/NDATA/c1".to_owned() } else { format!("{}/c1", kind.name()) }
+}
+
 /// One rule of every kind, each for the topic of its name.
 fn one_of_each() -> Rules {
     let specs = Kind::ALL.into_iter().map(|kind| {
         let unit = if kind == Kind::Thingsboard { "+" } else { "{unit}" };
-        let mut spec = spec(kind.name(), &format!("{}/{unit}", kind.name()));
+        let topic = topic_of(kind).replace("NDATA", "+").replace("c1", unit);
+        let mut spec = spec(kind.name(), &topic);
         spec.name = kind.name().to_owned();
         spec.sensor = matches!(kind, Kind::Number | Kind::Json).then(|| "T".to_owned());
         spec
@@ -352,17 +364,17 @@ fn one_of_each() -> Rules {
 proptest::proptest! {
     #[test]
     fn no_bytes_can_hurt(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
-        let (mut rules, mut batch) = (one_of_each(), Batch::default());
+        let (mut rules, mut batch, mut births) = (one_of_each(), Batch::default(), Births::default());
         for kind in Kind::ALL {
-            let _ = rules.read(&format!("{}/c1", kind.name()), &bytes, &mut batch);
+            let _ = rules.read(&topic_of(kind), &bytes, &mut births, &mut batch);
         }
     }
 
     #[test]
     fn nearly_right_json_cannot_hurt(text in "[\\[\\]{},:\"0-9.eTFv ]{0,60}") {
-        let (mut rules, mut batch) = (one_of_each(), Batch::default());
+        let (mut rules, mut batch, mut births) = (one_of_each(), Batch::default(), Births::default());
         for kind in Kind::ALL {
-            if rules.read(&format!("{}/c1", kind.name()), text.as_bytes(), &mut batch).is_ok() {
+            if rules.read(&topic_of(kind), text.as_bytes(), &mut births, &mut batch).is_ok() {
                 for group in (0..batch.len()).filter_map(|index| batch.group(index)) {
                     proptest::prop_assert!(group.readings.iter().all(|reading| reading.value.is_err() || reading.value.is_ok_and(f64::is_finite)));
                 }
@@ -372,8 +384,8 @@ proptest::proptest! {
 
     #[test]
     fn nearly_right_lines_cannot_hurt(text in "[a-c,= \\\\\"\n0-9.eiTF]{0,60}") {
-        let (mut rules, mut batch) = (one_of_each(), Batch::default());
-        let _ = rules.read("influx/c1", text.as_bytes(), &mut batch);
+        let (mut rules, mut batch, mut births) = (one_of_each(), Batch::default(), Births::default());
+        let _ = rules.read("influx/c1", text.as_bytes(), &mut births, &mut batch);
     }
 
     /// An object of numbers is the same readings as its numbers one by one.

@@ -128,7 +128,7 @@ pub(super) fn ints(attribute: &AttributeProto) -> Result<Vec<i64>, String> {
                     packed = rest;
                 }
             }
-            Value::Four(_) | Value::Eight => return Err(DAMAGED.to_owned()),
+            Value::Four(_) | Value::Eight(_) => return Err(DAMAGED.to_owned()),
         }
     }
     Ok(values)
@@ -147,7 +147,7 @@ pub(super) fn floats(attribute: &AttributeProto) -> Result<Vec<f32>, String> {
                 }
                 values.extend(chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)));
             }
-            Value::Varint(_) | Value::Eight => return Err(DAMAGED.to_owned()),
+            Value::Varint(_) | Value::Eight(_) => return Err(DAMAGED.to_owned()),
         }
         Ok(())
     })?;

@@ -15,12 +15,16 @@ use super::{eventually, program, signal, tiny_bundle};
 
 /// A configuration under construction: values as TOML by `section.key`.
 #[derive(Clone)]
-pub(crate) struct Config(BTreeMap<String, String>);
+pub(crate) struct Config {
+    values: BTreeMap<String, String>,
+    /// What stands behind them as it is: rules of sources.
+    rules: String,
+}
 
 impl Config {
     /// The tiny bundle on a broker; everything that would make a test wait set short.
     pub(crate) fn new(url: &str) -> Self {
-        Self(BTreeMap::new())
+        Self { values: BTreeMap::new(), rules: String::new() }
             .text("instance.name", "test")
             .text("mqtt.url", url)
             .text("mqtt.keep_alive", "2s")
@@ -34,7 +38,13 @@ impl Config {
 
     /// Sets a value written as TOML.
     pub(crate) fn set(mut self, key: &str, toml: &str) -> Self {
-        self.0.insert(key.to_owned(), toml.to_owned());
+        self.values.insert(key.to_owned(), toml.to_owned());
+        self
+    }
+
+    /// Sets the rules of sources, as TOML.
+    pub(crate) fn rules(mut self, toml: &str) -> Self {
+        toml.clone_into(&mut self.rules);
         self
     }
 
@@ -52,7 +62,7 @@ impl Config {
     pub(crate) fn render(&self) -> String {
         let mut text = String::new();
         let mut current = "";
-        for (key, value) in &self.0 {
+        for (key, value) in &self.values {
             let (section, key) = key.split_once('.').unwrap();
             if section != current {
                 writeln!(text, "[{section}]").unwrap();
@@ -60,6 +70,7 @@ impl Config {
             }
             writeln!(text, "{key} = {value}").unwrap();
         }
+        text.push_str(&self.rules);
         text
     }
 

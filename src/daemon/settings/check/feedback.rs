@@ -38,7 +38,7 @@ pub(super) fn check(engine: &EngineSettings, own: &DaemonTopics, problems: &mut 
     }
     let built_in = [("topics.reading", topics.reading.filter()), ("topics.frame", topics.frame.filter())];
     let rules =
-        engine.sources.iter().map(|rule| (format!("source \"{}\" topic", rule.name()), rule.filter()));
+        engine.sources.iter().map(|rule| (format!("source \"{}\" topic", rule.name()), rule.subscription()));
     for (key, input) in built_in.into_iter().map(|(key, input)| (key.to_owned(), input)).chain(rules) {
         for (what, output) in &outputs {
             refuse_overlap(&key, &input, what, output);
