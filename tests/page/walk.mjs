@@ -111,6 +111,7 @@ async function seesAllUnits(browser) {
   assert.ok(bytes > 10_000 && bytes <= MOST_BYTES, `${bytes} bytes transferred, promised are ${MOST_BYTES}`);
   await waitForText(page, 'health', 'connected');
   await waitForText(page, 'link', 'live');
+  await page.waitForFunction(() => /\b([1-9]|0\.\d*[1-9])[\d.]* a second/.test(document.getElementById('health').textContent));
   say(`all ${UNITS + HOSTILE.length} units are shown, broker and link are live`);
 
   await page.fill('#filter-name', 'cooler-10');

@@ -58,6 +58,15 @@ test('health is told in words, worst things by name', () => {
   assert.equal(line({ reload_failure: 'x', bundle: { id: 'm', version: '1' } }, 'Model').level, 'uncertain');
 });
 
+test('an alarm of many units stands once, the daemon comes first', () => {
+  const alarm = (unit, id) => ({ unit, id, document: {} });
+  const silent = ['c10', 'c9', 'c2', 'c1'].map((unit) => alarm(unit, 'unit_silent'));
+  const told = (alarms) => words.alarmGroups(alarms).map(({ id, units }) => `${id} ${units.join()}`);
+  assert.deepEqual(told([...silent, alarm(null, 'clock_not_set')]), ['clock_not_set ', 'unit_silent c1,c2,c9,c10']);
+  assert.deepEqual(told(silent.slice(0, 2)), ['unit_silent c10', 'unit_silent c9']);
+  assert.deepEqual(told([]), []);
+});
+
 test('events are whole however the bytes come', () => {
   const text = 'retry: 3000\n\n: life\n\nid: 1\nevent: health\ndata: {"a":1}\n\r\nevent: state\r\ndata: 1\r\ndata: 2\r\n\r\ndata:x\n\nevent: half\n';
   const whole = [['health', '{"a":1}'], ['state', '1\n2'], ['message', 'x']];

@@ -1,7 +1,7 @@
 // The head of the page: how the daemon is, what alarms stand.
 
 import { byId, element, setAttribute, setText, unitAddress } from './dom.js';
-import { duration, healthLines } from './words.js';
+import { alarmGroups, duration, healthLines } from './words.js';
 
 const QUALITIES = ['good', 'uncertain', 'bad'];
 
@@ -20,25 +20,32 @@ export function showHealth(store) {
   });
 }
 
-// An alarm with what is to be done about it.
-export function alarmItem(id, document, unit) {
+// Units named in one alarm at most; the filter of the list finds them all.
+const MOST_NAMED = 20;
+
+// An alarm with what is to be done about it; of these units (null: the daemon), or of the one that is shown.
+export function alarmItem(id, document, units = []) {
   const level = document.severity === 'critical' ? 'bad' : 'uncertain';
   const item = element('li', { class: 'alarm', 'data-level': level });
   const title = element('p', { class: 'alarm-title' }, element('strong', {}, document.severity ?? 'warning'), ' ');
-  if (unit !== undefined) {
-    title.append(unit === null ? 'daemon' : element('a', { href: unitAddress(unit) }, element('bdi', {}, unit)), ': ');
-  }
-  title.append(id.replaceAll('_', ' '));
-  item.append(title, element('p', {}, document.text ?? ''), element('p', {}, document.remedy ?? ''));
+  const named = units.slice(0, MOST_NAMED);
+  named.forEach((unit, index) => {
+    title.append(index > 0 ? ', ' : '', unit === null ? 'daemon' : element('a', { href: unitAddress(unit) }, element('bdi', {}, unit)));
+  });
+  if (units.length > named.length) title.append(` and ${units.length - named.length} more units`);
+  title.append(units.length > 0 ? ': ' : '', id.replaceAll('_', ' '));
+  item.append(title);
+  // The words of an alarm are of one unit.
+  if (units.length <= 1) item.append(element('p', {}, document.text ?? ''));
+  item.append(element('p', {}, document.remedy ?? ''));
   const since = Date.parse(document.since);
-  if (Number.isFinite(since)) item.append(element('p', { class: 'quiet' }, `since ${new Date(since).toLocaleString()}`));
+  if (units.length <= 1 && Number.isFinite(since)) {
+    item.append(element('p', { class: 'quiet' }, `since ${new Date(since).toLocaleString()}`));
+  }
   return item;
 }
 
-// Alarms listed at most; a network that is cut raises one for each unit.
-const MOST_ALARMS = 20;
-
-// All alarms, those of the daemon first. Gives what has to be said to who cannot see it: '' when nothing is new.
+// All alarms. Gives what has to be said to who cannot see it: '' when nothing is new.
 export class Alarms {
   constructor() {
     this.shown = '';
@@ -50,13 +57,11 @@ export class Alarms {
     for (const [unit, alarms] of store.alarms) {
       for (const [id, document] of alarms) all.push({ unit, id, document });
     }
-    all.sort((a, b) => (a.unit === null ? 0 : 1) - (b.unit === null ? 0 : 1) || String(a.unit).localeCompare(String(b.unit)));
-    const key = JSON.stringify(all);
+    const groups = alarmGroups(all);
+    const key = JSON.stringify(groups);
     if (key === this.shown) return '';
     this.shown = key;
-    const items = all.slice(0, MOST_ALARMS).map(({ unit, id, document }) => alarmItem(id, document, unit));
-    if (all.length > MOST_ALARMS) items.push(element('li', {}, `and ${all.length - MOST_ALARMS} more`));
-    byId('alarm-list').replaceChildren(...items);
+    byId('alarm-list').replaceChildren(...groups.map(({ id, document, units }) => alarmItem(id, document, units)));
     byId('alarms').hidden = all.length === 0;
     const before = this.count;
     this.count = all.length;

@@ -113,6 +113,23 @@ export function inputMark(sensor) {
   return marks.join(', ');
 }
 
+// Alarms `[{ unit, id, document }]`, those of the daemon first; where many units have the same one, it stands once with all of
+// them, so that a network that is cut does not bury the rest: `[{ id, document, units }]`.
+export function alarmGroups(alarms) {
+  const MOST_ALONE = 3;
+  const kinds = new Map();
+  for (const alarm of alarms) {
+    const key = `${alarm.unit === null ? 'daemon' : 'unit'} ${alarm.id}`;
+    kinds.set(key, [...(kinds.get(key) ?? []), alarm]);
+  }
+  const groups = [...kinds.values()].flatMap((same) => {
+    const units = same.map(({ unit }) => unit).sort((a, b) => String(a).localeCompare(String(b), undefined, { numeric: true }));
+    if (same.length > MOST_ALONE) return [{ id: same[0].id, document: same[0].document, units }];
+    return same.map(({ id, document, unit }) => ({ id, document, units: [unit] }));
+  });
+  return groups.sort((a, b) => (a.units[0] === null ? 0 : 1) - (b.units[0] === null ? 0 : 1));
+}
+
 // Health in words: [{ name, text, level }], where level is good, uncertain or bad.
 export function healthLines(health) {
   if (!health) return [{ name: 'Health', text: 'not known yet', level: 'uncertain' }];
@@ -149,7 +166,7 @@ function brokerLine(broker) {
 }
 
 function clockLine(isSynced) {
-  if (isSynced === true) return { name: 'Clock', text: 'set by the network', level: 'good' };
-  if (isSynced === false) return { name: 'Clock', text: 'not set by the network', level: 'uncertain' };
-  return { name: 'Clock', text: 'nobody says whether it is right', level: 'good' };
+  if (isSynced === true) return { name: 'Clock', text: 'network time', level: 'good' };
+  if (isSynced === false) return { name: 'Clock', text: 'not set by network time', level: 'uncertain' };
+  return { name: 'Clock', text: 'not confirmed by network time', level: 'good' };
 }
