@@ -46,7 +46,7 @@ cp ../Cargo.lock Cargo.lock
 host=$(rustc -vV | sed -n 's/^host: //p')
 # With --target the flags are for the target's code only, not for build scripts and macros.
 features=()
-case $target in config | packet) features=(--features daemon) ;; esac
+case $target in config | packet | request) features=(--features daemon) ;; esac
 RUSTFLAGS=$flags cargo build --quiet --release --bin "$target" "${features[@]}" --target "$host" --target-dir "$build"
 program=$build/$host/release/$target
 

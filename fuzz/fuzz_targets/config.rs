@@ -27,7 +27,9 @@ fuzz_target!(|text: &str| {
 
 fn without_files(settings: &mut Settings) {
     let mqtt = &mut settings.mqtt;
-    for file in [&mut mqtt.password_file, &mut mqtt.ca_file, &mut mqtt.client_cert_file, &mut mqtt.client_key_file] {
+    for file in
+        [&mut mqtt.password_file, &mut mqtt.ca_file, &mut mqtt.client_cert_file, &mut mqtt.client_key_file]
+    {
         *file = None;
     }
     settings.bundle.path = Some("/".into());
@@ -48,7 +50,8 @@ fn is_told(shown: &str, text: &str) -> bool {
     let is_password = |line: &str| match line.split('=').next().unwrap_or_default().trim() {
         "password" | "mqtt.password" => true,
         "url" => {
-            let authority = line.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+            let authority =
+                line.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
             authority.rsplit_once('@').is_some_and(|(login, _)| login.contains(PASSWORD))
         }
         _ => false,

@@ -58,7 +58,12 @@ fuzz_target!(|bytes: &[u8]| {
     if rules.read(topic, payload, &mut births, &mut batch).is_ok() {
         for group in (0..batch.len()).filter_map(|index| batch.group(index)) {
             assert!(!group.unit.is_empty() && !group.readings.is_empty());
-            assert!(group.readings.iter().all(|reading| reading.value.is_err() || reading.value.is_ok_and(f64::is_finite)));
+            assert!(
+                group
+                    .readings
+                    .iter()
+                    .all(|reading| reading.value.is_err() || reading.value.is_ok_and(f64::is_finite))
+            );
         }
     }
     assert!(births.memory_bytes() <= MAX_BIRTH_BYTES + 1024);

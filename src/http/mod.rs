@@ -26,6 +26,8 @@ mod server;
 use std::io;
 
 use crate::daemon::desk::Front;
+#[cfg(fuzzing)]
+pub use predict::Answering;
 
 /// Serves from now on until the daemon has ended, in a thread of its own.
 ///

@@ -4,6 +4,8 @@
 mod answer;
 mod body;
 mod evaluate;
+#[cfg(fuzzing)]
+mod fuzzing;
 mod names;
 mod sample;
 
@@ -26,6 +28,8 @@ use crate::daemon::desk::Served;
 use crate::domain::json::without_bare_words;
 use crate::domain::{Timestamp, ZoneSpec};
 use evaluate::Evaluating;
+#[cfg(fuzzing)]
+pub use fuzzing::Answering;
 use names::Names;
 use sample::Sample;
 pub(super) use sample::{LARGEST_FEATURE, TIME_KEY, range_of_channel};
