@@ -7,6 +7,8 @@
 # mirror the machine uses already (or DEBIAN_MIRROR, as in scheme://host) and Debian's signatures checked. Packages that
 # are named are taken, not what they depend on. FOLDER.packages says name, version and SHA-256 of each; where it names
 # the same packages already, nothing is done again.
+# SECURITY=0 leaves the security updates out, for what is tried and never shipped: mirrors drop them for some architectures
+# of a release that grows old, and then name files that are gone.
 # Debian packages it needs: apt, debian-archive-keyring.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -30,10 +32,9 @@ fi
 . cross/apt.sh
 apt=$PWD/target/tools/apt-$release-$arch
 mkdir -p "$apt/debs" "$(dirname "$folder")"
-private_apt "$apt" "$arch" <<SUITES
-$arch debian $release
-$arch debian-security $release-security
-SUITES
+suites="$arch debian $release"
+[ "${SECURITY:-1}" = 0 ] || suites+=$'\n'"$arch debian-security $release-security"
+private_apt "$apt" "$arch" <<<"$suites"
 rm -rf "$folder" "$record" "$apt"/debs/*
 (cd "$apt/debs" && apt-get -qq download "${packages[@]}" >&2)
 mkdir -p "$folder"
