@@ -121,6 +121,7 @@ set_up() {
     need minisign minisign
     need ip iproute2
     need mosquitto_sub mosquitto-clients
+    need curl curl
     install_broker
     make_venv
 }
@@ -140,4 +141,5 @@ step "parity with ONNX Runtime and LightGBM, $ROWS rows" \
     $VENV/bin/python tests/python/parity.py --rows $ROWS
 step "models of other libraries, $ROWS rows" $VENV/bin/python tests/python/conformance.py --rows $ROWS
 step 'point lists in the parsers of others' $VENV/bin/python tests/python/points.py
+step 'HTTP: what it describes is what it does; metrics; the lines of the guide' tests/python/rest.sh
 say 'all tests passed'

@@ -3,6 +3,7 @@
 //! serve by, is handed out whenever it changes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -11,7 +12,7 @@ use tokio::time::timeout;
 use super::health::Figures;
 use super::settings::HttpTerms;
 use crate::bundle::{Evaluator, Manifest};
-use crate::domain::{ModelIdentity, UnitId};
+use crate::domain::{ModelIdentity, Monotonic, UnitId, ZoneSpec};
 use crate::engine::{AlarmView, UnitList, UnitView};
 
 /// Questions that wait for the worker: as many as it answers in a few milliseconds.
@@ -22,8 +23,6 @@ const MAX_EVENTS: usize = 256;
 /// What may be asked. An answer that nobody waits for any more is thrown away.
 #[derive(Debug)]
 pub enum Question {
-    /// Is the worker at work?
-    Alive(oneshot::Sender<()>),
     /// How is the daemon?
     Health(oneshot::Sender<Health>),
     /// What was counted? With so many units at most.
@@ -64,6 +63,8 @@ pub struct Served {
     pub evaluator: Evaluator,
     /// Features computed from a measured target.
     pub leaking_features: Vec<String>,
+    /// Zone of times that come without an offset.
+    pub zone: ZoneSpec,
 }
 
 /// A document that was published, for those who watch.
@@ -90,6 +91,7 @@ pub struct Desk {
     questions: Option<mpsc::Receiver<Question>>,
     served: watch::Sender<Option<Arc<Served>>>,
     published: broadcast::Sender<Published>,
+    turn: Arc<AtomicU64>,
 }
 
 impl Default for Desk {
@@ -108,6 +110,8 @@ pub struct Front {
     /// What is served; `None` when nothing is. Its end is the daemon's.
     pub served: watch::Receiver<Option<Arc<Served>>>,
     published: broadcast::Sender<Published>,
+    /// When the turn began in which the worker is, in microseconds; 0 while it waits for something to do.
+    turn: Arc<AtomicU64>,
 }
 
 /// Why there is no answer.
@@ -128,13 +132,24 @@ impl Desk {
         let (ask, questions) = mpsc::channel(MAX_QUESTIONS);
         let (serve, served) = watch::channel(None);
         let (published, _) = broadcast::channel(MAX_EVENTS);
-        let front = Front { questions: ask, served, published: published.clone() };
-        (Self { questions: Some(questions), served: serve, published }, front)
+        let turn = Arc::default();
+        let front = Front { questions: ask, served, published: published.clone(), turn: Arc::clone(&turn) };
+        (Self { questions: Some(questions), served: serve, published, turn }, front)
     }
 
     /// Hands out what is served from now on.
     pub(super) fn serve(&self, served: Option<Served>) {
         self.served.send_replace(served.map(Arc::new));
+    }
+
+    /// A turn of the worker begins.
+    pub(super) fn begin_turn(&self, now: Monotonic) {
+        self.turn.store(now.0.max(1), Ordering::Relaxed);
+    }
+
+    /// The worker has completed its turn and waits, or is stopping.
+    pub(super) fn end_turn(&self) {
+        self.turn.store(0, Ordering::Relaxed);
     }
 
     /// Whether anybody takes what is served.
@@ -187,6 +202,15 @@ impl Front {
         }
     }
 
+    /// For how long the worker has been at the same turn; zero while it waits for something to do.
+    #[must_use]
+    pub fn busy_for(&self, now: Monotonic) -> Duration {
+        match self.turn.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since => now.since(Monotonic(since)),
+        }
+    }
+
     /// Says whether anybody can ask over HTTP.
     pub async fn tell_listening(&self, outcome: Result<(), String>) {
         // A daemon that has ended need not know.
@@ -197,5 +221,31 @@ impl Front {
     #[must_use]
     pub fn watch(&self) -> broadcast::Receiver<Published> {
         self.published.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_worker_that_hangs_is_known_without_asking_it() {
+        let (desk, front) = Desk::open();
+        let at = |second: u64| Monotonic(second * 1_000_000);
+        assert_eq!(front.busy_for(at(100)), Duration::ZERO);
+        desk.begin_turn(at(10));
+        // However many have asked in vain.
+        let (mut late, mut busy) = (0, 0);
+        for _ in 0..2 * MAX_QUESTIONS {
+            match front.ask(Duration::ZERO, Question::Health).await {
+                Err(Unanswered::Late) => late += 1,
+                Err(Unanswered::Busy) => busy += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!((late, busy), (MAX_QUESTIONS, MAX_QUESTIONS));
+        assert_eq!(front.busy_for(at(100)), Duration::from_secs(90));
+        desk.end_turn();
+        assert_eq!(front.busy_for(at(100)), Duration::ZERO);
     }
 }

@@ -119,7 +119,9 @@ impl Worker {
     pub(super) async fn run(mut self, mut controls: Controls) -> anyhow::Result<()> {
         self.announce();
         loop {
-            match self.wake(&mut controls).await {
+            let wake = self.wake(&mut controls).await;
+            self.desk.begin_turn(clock::monotonic());
+            match wake {
                 Wake::Stop => break,
                 Wake::LinkBroken => anyhow::bail!("the link to the broker has died; this is a defect"),
                 Wake::Reload => self.begin_reload(None),
@@ -139,7 +141,10 @@ impl Worker {
             self.save_when_due();
             // Only here, after a completed turn: the watchdog of a worker that hangs is not fed.
             self.notifier.feed(clock::monotonic());
+            self.desk.end_turn();
         }
+        // A stop has a bound of its own.
+        self.desk.end_turn();
         self.stop().await;
         Ok(())
     }

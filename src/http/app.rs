@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use super::counts::Counts;
 use super::events::MAX_WATCHERS;
@@ -20,6 +20,9 @@ const LARGE_BODIES: usize = 4;
 /// How long an answer of the worker is passed on before it is asked again: however many look, it answers twenty times a
 /// second at most.
 const FRESH: Duration = Duration::from_millis(50);
+
+/// Longest wait for the worker.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is served, ready for use.
 pub(super) struct Serving {
@@ -57,7 +60,7 @@ type Kept<T> = tokio::sync::Mutex<Option<(tokio::time::Instant, T)>>;
 pub(super) struct App {
     pub(super) front: Front,
     pub(super) counts: Counts,
-    pub(super) large: Semaphore,
+    large: Arc<Semaphore>,
     pub(super) watchers: Arc<Semaphore>,
     current: Mutex<Current>,
     pub(super) health: Kept<Arc<crate::daemon::desk::Health>>,
@@ -72,7 +75,7 @@ impl App {
         Self {
             current: Mutex::new(Current { receiver, serving: None }),
             counts: Counts::default(),
-            large: Semaphore::new(LARGE_BODIES),
+            large: Arc::new(Semaphore::new(LARGE_BODIES)),
             watchers: Arc::new(Semaphore::new(MAX_WATCHERS)),
             health: Kept::default(),
             metrics: Kept::default(),
@@ -95,6 +98,12 @@ impl App {
             .ok_or_else(|| Problem::busy("HTTP is switched off, or the daemon is starting"))
     }
 
+    /// A place among the requests with long bodies or answers.
+    pub(super) fn large(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let busy = |_| Problem::busy("too many long requests at once");
+        Arc::clone(&self.large).try_acquire_owned().map_err(busy)
+    }
+
     /// Asks the worker.
     pub(super) async fn ask<T>(
         &self,
@@ -109,12 +118,13 @@ impl App {
     }
 }
 
-/// The answer that is kept, or a new one. Who comes meanwhile waits for the same one.
+/// The answer that is kept, or a new one. Who comes meanwhile waits for the same one, and no longer than the first.
 pub(super) async fn kept<T: Clone>(
     kept: &Kept<T>,
     renew: impl Future<Output = Result<T, Problem>>,
 ) -> Result<T, Problem> {
-    let mut kept = kept.lock().await;
+    let late = |_| Problem::new(StatusCode::GATEWAY_TIMEOUT, "the daemon does not answer");
+    let mut kept = tokio::time::timeout(PATIENCE, kept.lock()).await.map_err(late)?;
     if let Some((since, answer)) = &*kept
         && since.elapsed() < FRESH
     {

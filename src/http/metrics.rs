@@ -6,14 +6,13 @@ mod own;
 mod units;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
 
-use super::app::{App, kept};
+use super::app::{App, PATIENCE, kept};
 use super::problem::Problem;
 use super::routes::fresh;
 use crate::daemon::Figures;
@@ -24,8 +23,6 @@ use exposition::Exposition;
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Units with series of their own: each has some ten, and Prometheus keeps every one for weeks.
 const MAX_UNITS: usize = 256;
-/// Longest wait for the worker.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// `GET /metrics`.
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {

@@ -3,19 +3,20 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-/// Ends with an error when nothing can be written for a while.
+/// Ends with an error when what is to be written is not taken in time, from the first wait until all of it is gone. So one
+/// who reads a byte now and then gains nothing by it.
 #[derive(Debug)]
 pub(super) struct Patient {
     stream: TcpStream,
     patience: Duration,
-    /// Runs while a write waits.
+    /// Runs from the first write that waits until everything is written.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
@@ -26,14 +27,16 @@ impl Patient {
 
     /// Passes on what came of a write, unless it has waited for too long.
     fn judge<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if outcome.is_ready() {
-            self.waiting = None;
-            return outcome;
+        if outcome.is_pending() {
+            let patience = self.patience;
+            self.waiting.get_or_insert_with(|| Box::pin(sleep(patience)));
         }
-        let patience = self.patience;
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(patience)));
-        ready!(waiting.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        let Some(waiting) = &mut self.waiting else { return outcome };
+        if waiting.as_mut().poll(cx).is_ready() {
+            Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        } else {
+            outcome
+        }
     }
 }
 
@@ -67,6 +70,8 @@ impl AsyncWrite for Patient {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Asked for when nothing is left to be written.
+        self.waiting = None;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

@@ -15,15 +15,17 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::app::{App, kept};
+use super::app::{App, PATIENCE, kept};
 use super::problem::Problem;
 use super::{docs, events, metrics, page as live, predict};
+use crate::daemon::clock::monotonic;
 use crate::daemon::desk::{Health, Question};
 use crate::domain::UnitId;
 use crate::domain::prediction::write_json;
 
-/// Longest time the worker may take to show that it is alive; systemd's watchdog ends it later than that.
-const LIVE: Duration = Duration::from_secs(5);
+/// A worker that is at the same turn for so long hangs: a reload that connects anew may take ten seconds, and systemd's
+/// watchdog ends it after thirty.
+const HANGS: Duration = Duration::from_secs(15);
 /// Most units in one list.
 pub(super) const MAX_LISTED_UNITS: usize = 1_000;
 
@@ -81,8 +83,8 @@ pub(super) fn page(html: &'static str) -> Response {
 }
 
 /// The worker's health, asked for at most once in a moment.
-async fn ask_health(app: &App) -> Result<Arc<Health>, Problem> {
-    kept(&app.health, async { app.ask(LIVE, Question::Health).await.map(Arc::new) }).await
+pub(super) async fn ask_health(app: &App) -> Result<Arc<Health>, Problem> {
+    kept(&app.health, async { app.ask(PATIENCE, Question::Health).await.map(Arc::new) }).await
 }
 
 #[derive(Serialize)]
@@ -124,13 +126,10 @@ struct Word<'a> {
 }
 
 async fn live(State(app): State<Arc<App>>) -> Response {
-    match app.ask(LIVE, Question::Alive).await {
-        Ok(()) => json(StatusCode::OK, &Word { status: "live", reasons: &[] }),
-        // Busy is alive.
-        Err(problem) if problem.status == StatusCode::SERVICE_UNAVAILABLE => {
-            json(StatusCode::OK, &Word { status: "live", reasons: &[] })
-        }
-        Err(_) => json(StatusCode::SERVICE_UNAVAILABLE, &Word { status: "hanging", reasons: &["no_answer"] }),
+    if app.front.busy_for(monotonic()) < HANGS {
+        json(StatusCode::OK, &Word { status: "live", reasons: &[] })
+    } else {
+        json(StatusCode::SERVICE_UNAVAILABLE, &Word { status: "hanging", reasons: &["no_answer"] })
     }
 }
 
@@ -145,7 +144,7 @@ async fn ready(State(app): State<Arc<App>>) -> Result<Response, Problem> {
 
 async fn units(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     let renew = async {
-        let list = app.ask(LIVE, |reply| Question::Units(MAX_LISTED_UNITS, reply)).await?;
+        let list = app.ask(PATIENCE, |reply| Question::Units(MAX_LISTED_UNITS, reply)).await?;
         let mut body = Vec::with_capacity(4096);
         write_json(&list, &mut body);
         Ok(Bytes::from(body))
@@ -160,7 +159,7 @@ async fn unit(
     let none = || Problem::new(StatusCode::NOT_FOUND, "there is no unit of this name; GET /units lists all");
     let Path(name) = name.map_err(|_| none())?;
     let id = UnitId::new(&name).map_err(|_| none())?;
-    let view = app.ask(LIVE, |reply| Question::Unit(id, reply)).await?;
+    let view = app.ask(PATIENCE, |reply| Question::Unit(id, reply)).await?;
     view.map(|view| json(StatusCode::OK, &view)).ok_or_else(none)
 }
 

@@ -205,7 +205,7 @@ sections! {
         /// machine only, requests for any other name than localhost are refused, so that no web page can ask through a browser.
         hosts: Option<String> = None, example "\"cooltwin.example.org\"";
         /// Longest request body, in bytes. A batch of 1,000 predictions has about 300 KB.
-        max_body: usize = 1024 * 1024, from 1024 => 16 * 1024 * 1024, in "bytes";
+        max_body: usize = 1024 * 1024, from 1024 => 4 * 1024 * 1024, in "bytes";
         /// Longest time that a request may take to arrive, that a connection may be idle, and that an answer may take.
         timeout: Duration = s(10), from ms(100) => s(300);
         /// Most connections at once; further ones are answered with 503 and Retry-After.

@@ -23,6 +23,7 @@ impl Worker {
             manifest: bundle.manifest.clone(),
             evaluator: bundle.evaluator.clone(),
             leaking_features: bundle.leaking_features.clone(),
+            zone: self.engine.settings().zone.clone(),
         }));
     }
 
@@ -31,9 +32,6 @@ impl Worker {
         let now = self.wall.both();
         // Whoever does not wait any more does not get it.
         match question {
-            Question::Alive(reply) => {
-                let _ = reply.send(());
-            }
             Question::Health(reply) => {
                 let _ = reply.send(Health {
                     reasons: self.statistics.reasons(),

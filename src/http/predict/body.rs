@@ -5,7 +5,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, Request, StatusCode};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use tokio::sync::SemaphorePermit;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::super::app::App;
 use super::super::problem::Problem;
@@ -16,13 +16,18 @@ use crate::daemon::settings::HttpTerms;
 const LARGE: usize = 64 * 1024;
 
 /// A body in hand.
-pub(super) struct Received<'a> {
+pub(super) struct Received {
     bytes: Bytes,
     /// Held until it is answered.
-    _permit: Option<SemaphorePermit<'a>>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Received<'_> {
+impl Received {
+    /// The place among the long ones, to be held until the answer has gone out.
+    pub(super) fn take_permit(&mut self) -> Option<OwnedSemaphorePermit> {
+        self.permit.take()
+    }
+
     pub(super) fn text(&self) -> Result<&str, Problem> {
         std::str::from_utf8(&self.bytes)
             .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the body is not UTF-8"))
@@ -30,11 +35,7 @@ impl Received<'_> {
 }
 
 /// Takes in the body of a request.
-pub(super) async fn read<'a>(
-    app: &'a App,
-    terms: &HttpTerms,
-    request: Request<Body>,
-) -> Result<Received<'a>, Problem> {
+pub(super) async fn read(app: &App, terms: &HttpTerms, request: Request<Body>) -> Result<Received, Problem> {
     let (head, body) = request.into_parts();
     if !is_json(&head.headers) {
         let detail = "send JSON, with Content-Type: application/json";
@@ -45,14 +46,9 @@ pub(super) async fn read<'a>(
     if length.is_some_and(|length: usize| length > most) {
         return Err(too_long(most));
     }
-    let permit = if length.is_none_or(|length| length > LARGE) {
-        let busy = |_| Problem::busy("too many long requests at once");
-        Some(app.large.try_acquire().map_err(busy)?)
-    } else {
-        None
-    };
+    let permit = if length.is_none_or(|length| length > LARGE) { Some(app.large()?) } else { None };
     let bytes = in_time(terms.timeout, collect(body, most)).await?;
-    Ok(Received { bytes, _permit: permit })
+    Ok(Received { bytes, permit })
 }
 
 /// All frames; of the usual one nothing is copied.

@@ -54,14 +54,15 @@ impl Evaluating {
         }
     }
 
-    /// Evaluates a sample without violations, measured at `time`.
-    pub(super) fn evaluate(&mut self, sample: &Sample, time: Timestamp) -> Outcome<'_> {
+    /// Evaluates a sample without violations, measured at `time`, which nobody vouches for when the clock is not set.
+    pub(super) fn evaluate(&mut self, sample: &Sample, time: Timestamp, is_clock_unset: bool) -> Outcome<'_> {
         self.residuals.fill(None);
-        if sample.has_features { self.row(sample) } else { self.readings(sample, time) }
+        // A row of features has its times in it.
+        if sample.has_features { self.row(sample) } else { self.readings(sample, time, is_clock_unset) }
     }
 
     /// As a unit that is new and sends its first frame.
-    fn readings(&mut self, sample: &Sample, time: Timestamp) -> Outcome<'_> {
+    fn readings(&mut self, sample: &Sample, time: Timestamp, is_clock_unset: bool) -> Outcome<'_> {
         let now = Now::replay(time);
         self.state.clear();
         for (channel, value) in sample.values.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
@@ -81,11 +82,16 @@ impl Evaluating {
             let measured = channel.and_then(|channel| sample.values.get(channel).copied());
             *slot = residual(measured, *predicted);
         }
+        self.reasons.clear();
+        self.reasons.extend_from_slice(evaluation.reasons);
+        if is_clock_unset {
+            self.reasons.push(Reason::ClockNotSet);
+        }
         Outcome {
             predictions: evaluation.predictions,
             residuals: &self.residuals,
-            quality: evaluation.quality,
-            reasons: evaluation.reasons,
+            quality: quality_of(&self.reasons),
+            reasons: &self.reasons,
         }
     }
 

@@ -16,8 +16,10 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::app::{App, Serving};
 use super::counts::add;
@@ -25,8 +27,8 @@ use super::problem::{Problem, Violation};
 use super::routes::fresh;
 use crate::daemon::clock::{WallClock, monotonic_nanos};
 use crate::daemon::desk::Served;
+use crate::domain::CLOCK_FLOOR;
 use crate::domain::json::without_bare_words;
-use crate::domain::{Timestamp, ZoneSpec};
 use evaluate::Evaluating;
 #[cfg(fuzzing)]
 pub use fuzzing::Answering;
@@ -38,6 +40,10 @@ pub(super) use sample::{LARGEST_FEATURE, TIME_KEY, range_of_channel};
 pub(super) const MAX_SAMPLES: usize = 4_096;
 /// Samples after which others have their turn: some hundred microseconds.
 const SAMPLES_A_TURN: usize = 32;
+/// The same in bytes, for samples that are long.
+const BYTES_A_TURN: usize = 32 * 1024;
+/// Batches of more samples are in hand only a few at a time, as their answers are long.
+const MANY_SAMPLES: usize = 64;
 /// Most violations listed; more than anybody mends at once.
 pub(super) const MAX_VIOLATIONS: usize = 100;
 /// Bytes of one answer, about.
@@ -99,13 +105,15 @@ impl Predict {
         let begin = monotonic_nanos();
         let mut working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
         let Working { evaluating, sample } = &mut *working;
-        sample.read(text, place, &self.names, &served.manifest, violations)?;
+        sample.read(text, place, &self.names, served, violations)?;
         sample.check(place, &self.names, served, violations);
         if violations.count > 0 {
             return Ok(());
         }
-        let time = sample.time.unwrap_or_else(|| self.clock.now());
-        let outcome = evaluating.evaluate(sample, time);
+        let now = self.clock.now();
+        // Nobody knows when now is.
+        let is_clock_unset = sample.time.is_none() && now < CLOCK_FLOOR;
+        let outcome = evaluating.evaluate(sample, sample.time.unwrap_or(now), is_clock_unset);
         let latency = place.is_none().then(|| milliseconds(begin));
         answer::write(served, &outcome, latency, out);
         Ok(())
@@ -114,11 +122,6 @@ impl Predict {
 
 fn milliseconds(since_nanos: u64) -> f64 {
     monotonic_nanos().saturating_sub(since_nanos) as f64 / 1e6
-}
-
-/// The time of a sample as text.
-fn time_of(text: &str) -> Option<Timestamp> {
-    Timestamp::parse(text, &ZoneSpec::utc())
 }
 
 /// The body as text, with what some writers leave bare in JSON marked.
@@ -164,22 +167,65 @@ struct BatchRequest<'a> {
 /// `POST /predict/batch`: `{"samples": [...]}`, or the bare list.
 pub(super) async fn batch(State(app): State<Arc<App>>, request: Request<Body>) -> Result<Response, Problem> {
     let serving = app.serving()?;
-    let body = body::read(&app, &serving.served.terms, request).await?;
+    let mut body = body::read(&app, &serving.served.terms, request).await?;
+    let permit = body.take_permit();
     let text = body.text()?;
-    let out = match samples_answer(&app, &serving, text).await {
-        Ok(out) => out,
-        Err(problem) => match without_bare_words(text) {
-            Some(repaired) => samples_answer(&app, &serving, &repaired).await?,
+    let answer = match samples_answer(&app, &serving, text, permit).await {
+        Ok(answer) => answer,
+        Err((problem, permit)) => match without_bare_words(text) {
+            Some(repaired) => {
+                samples_answer(&app, &serving, &repaired, permit).await.map_err(|(problem, _)| problem)?
+            }
             None => return Err(problem),
         },
     };
-    Ok(fresh(StatusCode::OK, "application/json", out))
+    Ok(fresh(StatusCode::OK, "application/json", answer))
 }
 
-async fn samples_answer(app: &App, serving: &Serving, text: &str) -> Result<Vec<u8>, Problem> {
-    let begin = monotonic_nanos();
-    let is_list = text.trim_start().starts_with('[');
-    let samples: Vec<&RawValue> = if is_list {
+/// An answer that holds its place among the long ones until the last byte has gone out.
+struct Long {
+    bytes: Vec<u8>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for Long {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Why a batch is refused; with the place it had among the long ones.
+type Refused = (Problem, Option<OwnedSemaphorePermit>);
+
+async fn samples_answer(
+    app: &App,
+    serving: &Serving,
+    text: &str,
+    permit: Option<OwnedSemaphorePermit>,
+) -> Result<Bytes, Refused> {
+    let samples = match samples_of(text) {
+        Ok(samples) => samples,
+        Err(problem) => return Err((problem, permit)),
+    };
+    let permit = match permit {
+        None if samples.len() > MANY_SAMPLES => Some(app.large().map_err(|problem| (problem, None))?),
+        permit => permit,
+    };
+    match predict_all(serving, text, &samples).await {
+        Ok(bytes) => {
+            add(&app.counts.predictions, samples.len() as u64);
+            Ok(Bytes::from_owner(Long { bytes, _permit: permit }))
+        }
+        Err(problem) => Err((problem, permit)),
+    }
+}
+
+fn is_list(text: &str) -> bool {
+    text.trim_start().starts_with('[')
+}
+
+fn samples_of(text: &str) -> Result<Vec<&RawValue>, Problem> {
+    let samples: Vec<&RawValue> = if is_list(text) {
         serde_json::from_str(text).map_err(|error| not_json(&error))?
     } else {
         serde_json::from_str::<BatchRequest<'_>>(text).map_err(|error| not_json(&error))?.samples
@@ -188,16 +234,25 @@ async fn samples_answer(app: &App, serving: &Serving, text: &str) -> Result<Vec<
         let detail = format!("a batch has 1 to {MAX_SAMPLES} samples, this one has {}", samples.len());
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
+    Ok(samples)
+}
+
+async fn predict_all(serving: &Serving, text: &str, samples: &[&RawValue]) -> Result<Vec<u8>, Problem> {
+    let begin = monotonic_nanos();
+    let is_list = is_list(text);
     let mut out = Vec::with_capacity(samples.len() * ANSWER_BYTES / 2);
     out.extend_from_slice(if is_list { b"[" } else { b"{\"predictions\":[" });
     let mut violations = Violations::default();
+    let mut bytes = 0;
     for (place, sample) in samples.iter().enumerate() {
         if place > 0 {
             out.push(b',');
-            if place % SAMPLES_A_TURN == 0 {
+            if place % SAMPLES_A_TURN == 0 || bytes > BYTES_A_TURN {
+                bytes = 0;
                 tokio::task::yield_now().await;
             }
         }
+        bytes += sample.get().len();
         serving.predict.one(&serving.served, sample.get(), Some(place), &mut violations, &mut out)?;
     }
     violations.into_result()?;
@@ -205,7 +260,6 @@ async fn samples_answer(app: &App, serving: &Serving, text: &str) -> Result<Vec<
     if !is_list {
         answer::write_batch_end(&serving.served, samples.len(), milliseconds(begin), &mut out);
     }
-    add(&app.counts.predictions, samples.len() as u64);
     Ok(out)
 }
 

@@ -73,6 +73,11 @@ impl Names {
     pub(super) fn nearest(&self, name: &str) -> Option<&str> {
         /// Names less alike than this are no help.
         const ALIKE: f64 = 0.8;
+        /// Longer ones than any sensor's are no slip of the pen, and would take long to compare.
+        const LONGEST: usize = 64;
+        if name.len() > LONGEST {
+            return None;
+        }
         self.meanings
             .keys()
             .map(|known| (strsim::jaro_winkler(known, name), known))

@@ -9,11 +9,11 @@ use serde_json::value::RawValue;
 
 use super::super::problem::{Allowed, Problem, Violation};
 use super::names::{Meaning, Names};
-use super::{Violations, not_json, time_of};
+use super::{Violations, not_json};
 use crate::bundle::Manifest;
 use crate::daemon::desk::Served;
 use crate::domain::json::number;
-use crate::domain::{RejectReason, Timestamp};
+use crate::domain::{RejectReason, Timestamp, ZoneSpec};
 
 /// The key of a sample's time, unless a sensor or feature has this name.
 pub(in crate::http) const TIME_KEY: &str = "timestamp";
@@ -62,7 +62,7 @@ impl Sample {
         text: &str,
         place: Option<usize>,
         names: &Names,
-        manifest: &Manifest,
+        served: &Served,
         violations: &mut Violations,
     ) -> Result<(), Problem> {
         self.values.fill(f64::NAN);
@@ -71,8 +71,8 @@ impl Sample {
         self.round += 1;
         let mut has_time = false;
         let entry = |name: &str, raw: &str| match names.get(name) {
-            Some(meaning) => self.take(name, raw, meaning, place, manifest, violations),
-            None if name == TIME_KEY => self.take_time(raw, place, &mut has_time, violations),
+            Some(meaning) => self.take(name, raw, meaning, place, &served.manifest, violations),
+            None if name == TIME_KEY => self.take_time(raw, place, &served.zone, &mut has_time, violations),
             None => violations.add(|| unknown(place, name, raw, names)),
         };
         let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -133,6 +133,7 @@ impl Sample {
         &mut self,
         raw: &str,
         sample: Option<usize>,
+        zone: &ZoneSpec,
         has_time: &mut bool,
         violations: &mut Violations,
     ) {
@@ -144,7 +145,8 @@ impl Sample {
         if raw == "null" {
             return;
         }
-        self.time = serde_json::from_str::<Cow<'_, str>>(raw).ok().and_then(|text| time_of(&text));
+        self.time =
+            serde_json::from_str::<Cow<'_, str>>(raw).ok().and_then(|text| Timestamp::parse(&text, zone));
         if self.time.is_none() {
             let text = "is no time; write it as \"2026-01-31T12:00:00Z\"";
             violations.add(|| wrong(sample, TIME_KEY, raw, "not_a_time", text, None));
@@ -249,10 +251,7 @@ fn wrong(
     allowed: Option<Allowed>,
 ) -> Violation {
     let field: String = name.chars().take(MAX_NAME_CHARS).collect();
-    let value = match raw.get(..MAX_SHOWN_BYTES) {
-        None => serde_json::from_str(raw).unwrap_or_else(|_| Value::String(raw.to_owned())),
-        Some(_) => Value::String(raw.chars().take(MAX_SHOWN_BYTES).chain("...".chars()).collect()),
-    };
+    let value = shown(raw);
     let value = if reason == "not_finite" && value.is_string() {
         Value::String("not finite".to_owned())
     } else {
@@ -262,6 +261,16 @@ fn wrong(
         allowed.as_ref().map(|allowed| format!(" ({} to {} {})", allowed.min, allowed.max, allowed.unit));
     let message = format!("{field} {text}{}", range.filter(|_| reason == "out_of_range").unwrap_or_default());
     Violation { sample, field, value, reason, message, allowed }
+}
+
+/// A value to be repeated: as it came when it is short and plain, else its beginning as text. Lists and objects are never
+/// taken apart: they can be made to take a hundred times their size.
+fn shown(raw: &str) -> Value {
+    if raw.len() > MAX_SHOWN_BYTES || raw.starts_with(['[', '{']) {
+        let more = if raw.chars().nth(MAX_SHOWN_BYTES).is_some() { "..." } else { "" };
+        return Value::String(raw.chars().take(MAX_SHOWN_BYTES).chain(more.chars()).collect());
+    }
+    serde_json::from_str(raw).unwrap_or_else(|_| Value::String(raw.to_owned()))
 }
 
 /// Calls a function with each name and the text of its value.
@@ -302,5 +311,21 @@ impl<'de> Deserialize<'de> for Name<'de> {
             }
         }
         deserializer.deserialize_str(NameVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_repeated_is_short_whatever_came() {
+        assert_eq!(shown("12.5"), Value::from(12.5));
+        assert_eq!(shown("\"text\""), Value::from("text"));
+        assert_eq!(shown("[1,2]"), Value::from("[1,2]"));
+        let list = format!("[\"{}ü\",{}]", "x".repeat(61), "{\"\":0},".repeat(100_000));
+        for raw in [list, format!("\"{}\"", "ü".repeat(100_000)), "1".repeat(100_000)] {
+            assert!(shown(&raw).to_string().len() < 300);
+        }
     }
 }

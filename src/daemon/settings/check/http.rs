@@ -91,6 +91,11 @@ pub(super) fn check(
              TLS ask on 127.0.0.1 instead"
         ));
     }
+    if http.enabled && terms.is_local() && !terms.hosts.is_empty() && terms.token.is_none() {
+        warnings.push(
+            "http.hosts: a proxy passes on requests of other machines; without http.token it alone decides who may ask".to_owned(),
+        );
+    }
     http.enabled.then_some(terms)
 }
 
@@ -225,7 +230,14 @@ mod tests {
     #[test]
     fn names_of_proxies() {
         let with = |hosts: &str| HttpSettings { hosts: Some(hosts.to_owned()), ..HttpSettings::default() };
-        assert_eq!(judged(&with("Twin.example.org, twin")).0.unwrap().hosts, ["twin.example.org", "twin"]);
+        let (terms, problems, warnings) = judged(&with("Twin.example.org, twin"));
+        assert_eq!(
+            (terms.unwrap().hosts, problems),
+            (vec!["twin.example.org".to_owned(), "twin".to_owned()], vec![])
+        );
+        assert!(warnings[0].contains("without http.token"), "{warnings:?}");
+        let known = HttpSettings { token: Some(Secret::new(TOKEN)), ..with("twin") };
+        assert_eq!(judged(&known).2, Vec::<String>::new());
         for wrong in ["", "a,,b", "a:80", "http://a", "a/b"] {
             assert!(judged(&with(wrong)).1[0].contains("no host name"), "{wrong}");
         }
