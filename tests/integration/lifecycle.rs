@@ -130,3 +130,27 @@ fn a_reload_takes_effect_or_changes_nothing() {
     assert_eq!(client.wait_on("cooltwin/test/cmd/reload/response").json()["ok"], true);
     predicted(&client.predict_until_answered("attic").json());
 }
+
+/// Rules of sources that a reload changes: what they read now is subscribed, what they read before is not.
+#[test]
+fn a_reload_takes_over_rules_of_sources() {
+    let broker = Broker::start();
+    let client = Client::connect(&broker, &["hvac/+/predictions", "cooltwin/test/health"]);
+    let rule = |topic: &str| format!("[[source]]\nname = \"site\"\ntopic = \"{topic}\"\nkind = \"object\"\n");
+    let config = Config::new(&broker.url());
+    let mut daemon = config.clone().rules(&rule("old/{unit}")).start();
+    client.answered("old/attic", "hvac/attic/predictions");
+    config.clone().rules(&rule("new/{unit}")).write(&daemon.config_file());
+    daemon.signal("HUP");
+    daemon.wait_ready(2);
+    let document = client.answered("new/attic", "hvac/attic/predictions").json();
+    assert!(document["seq"].as_u64().unwrap() > 1, "the unit is still known: {document}");
+    // What comes on the old topic stands between two frames that are answered, in the order of one connection.
+    client.publish("old/cellar", crate::support::frame(20.0));
+    client.answered("new/attic", "hvac/attic/predictions");
+    client.predict_until_answered("attic");
+    assert!(client.on("hvac/cellar/predictions").is_empty());
+    client.clear();
+    let health = client.wait_on("cooltwin/test/health").json();
+    assert_eq!(health["drops"]["unknown_topic"], serde_json::Value::Null, "still subscribed: {health}");
+}
