@@ -8,6 +8,7 @@ use super::{Predict, Violations, parsed};
 use crate::bundle::Bundle;
 use crate::daemon::desk::Served;
 use crate::daemon::settings::HttpTerms;
+use crate::domain::ZoneSpec;
 
 /// Answers bodies, with the models of a bundle.
 pub struct Answering {
@@ -34,6 +35,7 @@ impl Answering {
             manifest: bundle.manifest.clone(),
             evaluator: bundle.evaluator.clone(),
             leaking_features: bundle.leaking_features.clone(),
+            zone: ZoneSpec::utc(),
         });
         Self { predict: Predict::new(&served), served }
     }
