@@ -17,7 +17,6 @@ cd "$(dirname "$0")/../.."
 export DEBIAN_FRONTEND=noninteractive
 # More than anybody watches at once; the pictures are made with fewer.
 UNITS=${PAGE_UNITS:-120}
-FAULTY=cooler-03
 # Brokers live where only root looks.
 export PATH="$PATH:/usr/sbin:/sbin"
 
@@ -76,8 +75,6 @@ broker="mqtt://127.0.0.1:$broker_port"
 printf 'listener %s 127.0.0.1\nallow_anonymous true\npersistence false\n' "$broker_port" >"$work/mosquitto.conf"
 mosquitto -c "$work/mosquitto.conf" >"$work/mosquitto.log" 2>&1 &
 "$program" config >"$work/cooltwin.toml"
-"$program" simulate --mqtt "$broker" --units "$UNITS" --step 5s --fault "clogged-filter:0.3:10:$FAULTY" \
-    >"$work/simulate.log" 2>&1 &
 
 # An alarm is waited for; pictures are to be without.
 silence=15s
@@ -86,6 +83,6 @@ export COOLTWIN__MQTT__URL=$broker COOLTWIN__BUNDLE__PATH=models/unit-cooler COO
 export COOLTWIN__HTTP__LISTEN=127.0.0.1:$http_port COOLTWIN__ALARMS__UNIT_SILENCE=$silence
 if ! PAGE_PROGRAM=$program PAGE_CONFIG=$work/cooltwin.toml PAGE_LOG=$work/daemon.log PAGE_UNITS=$UNITS \
     PAGE_HTTP_PORT=$http_port PAGE_BROKER_PORT=$broker_port PAGE_CHROMIUM=$(command -v chromium) node tests/page/walk.mjs; then
-    tail -n 20 "$work/daemon.log" "$work/simulate.log" >&2
+    tail -n 20 "$work/daemon.log" >&2
     fail 'the page does not do what it should'
 fi

@@ -37,6 +37,14 @@ function endDaemon(signal) {
   return ended;
 }
 
+// Coolers that publish, of which one has a clogged filter.
+let simulation;
+function startSimulation() {
+  const coolers = ['simulate', '--mqtt', `mqtt://127.0.0.1:${PAGE_BROKER_PORT}`, '--units', String(UNITS), '--step', '5s',
+    '--fault', 'clogged-filter:0.3:10:cooler-03'];
+  simulation = spawn(PAGE_PROGRAM, coolers, { stdio: 'ignore' });
+}
+
 // A complete frame of one unit, with an ambient temperature that no model was trained on.
 function publishFrame(unit) {
   const frame = {
@@ -91,6 +99,7 @@ async function checkAccess(page, where) {
 
 async function shoot(page, name) {
   if (!PAGE_SHOTS) return;
+  await page.evaluate(() => scrollTo(0, 0));
   const picture = await page.screenshot({ type: 'png' });
   writeFileSync(`${PAGE_SHOTS}/page-${name}.png`, picture);
 }
@@ -294,6 +303,7 @@ try {
     assert.ok(Date.now() < deadline, 'the daemon does not become ready');
     await pause(200);
   }
+  startSimulation();
   if (!PAGE_SHOTS) {
     HOSTILE.forEach(publishFrame);
     await seesAllUnits(browser);
@@ -308,5 +318,6 @@ try {
   await loss(browser);
 } finally {
   await browser.close();
+  simulation?.kill();
   await endDaemon('SIGTERM');
 }
