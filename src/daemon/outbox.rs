@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | urgent | alarms, `online`/`offline` | held, the latest of each topic; never dropped |
 //! | retained | unit states | held, the latest of each topic; never dropped |
-//! | announced | what Home Assistant is told | in one queue with retained, but not held beyond the connection, as the engine tells it anew for the next; removals are held |
+//! | announced | what Home Assistant is told | in one queue with retained, the next few when the last are confirmed; not held beyond the connection, as the engine tells it anew for the next; removals are held |
 //! | kept | predictions | held, all of them; when [`MAX_HELD`] is reached, intake stops |
 //! | answer | answers to commands | in one queue with kept, but sent once: gone when the connection ends before the confirmation |
 //! | fleeting | per-target numbers, health | the newer replaces the older of its topic; takes turns with kept |
@@ -142,6 +142,8 @@ pub(super) struct Outbox {
     is_slow: bool,
     on_their_way: usize,
     bytes: usize,
+    /// Announced ones that are not confirmed.
+    announced: usize,
     /// Tokens with the id up to which everything must be confirmed first; ascending.
     waiting_acks: VecDeque<(Token, PublishId)>,
     due_acks: Vec<Token>,
@@ -232,6 +234,7 @@ impl Outbox {
             Sort::Retained | Sort::Announced => self.retained.push_back(id),
             Sort::Kept | Sort::Answer | Sort::Fleeting => {}
         }
+        self.announced += usize::from(sort == Sort::Announced);
         self.bytes += topic.len() + payload.len();
         self.entries.push_back(Entry {
             topic,
@@ -287,6 +290,7 @@ impl Outbox {
             }
             if entry.is_superseded || is_spent || is_told_again {
                 self.drops.answers += u64::from(is_spent);
+                self.announced = self.announced.saturating_sub(usize::from(entry.sort == Sort::Announced));
                 self.bytes = self.bytes.saturating_sub(entry.forget());
                 continue;
             }
@@ -324,6 +328,7 @@ impl Outbox {
             return;
         }
         let is_retained = entry.sort.is_retained();
+        self.announced = self.announced.saturating_sub(usize::from(entry.sort == Sort::Announced));
         let (topic, is_removal) = (std::mem::take(&mut entry.topic), entry.payload.is_empty());
         self.bytes = self.bytes.saturating_sub(topic.len() + entry.forget());
         self.on_their_way = self.on_their_way.saturating_sub(1);
@@ -463,6 +468,12 @@ impl Outbox {
     pub(super) fn unconfirmed(&self) -> usize {
         let is_open = |entry: &&Entry| entry.sort == Sort::Kept && entry.progress != Progress::Confirmed;
         self.entries.iter().filter(is_open).count()
+    }
+
+    /// Whether something that Home Assistant is told is not confirmed yet.
+    #[must_use]
+    pub(super) fn is_announcing(&self) -> bool {
+        self.announced > 0
     }
 
     /// Received messages of which the acknowledgement waits for confirmations.

@@ -205,6 +205,8 @@ impl Worker {
             self.message(message);
         }
         let now = self.wall.both();
+        // A confirmation wakes the worker, so nothing is held longer than it must be.
+        self.engine.hold_discovery(self.outbox.is_announcing());
         if self.engine.next_deadline().is_some_and(|due| due <= now.monotonic) {
             self.handle(now, Input::Tick);
         }

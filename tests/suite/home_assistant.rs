@@ -247,6 +247,63 @@ fn switching_off_or_another_prefix_takes_everything_back() {
     assert_eq!(topics(&site.take()), [DAEMON, ATTIC], "and on again");
 }
 
+/// What was told at an earlier connection or before a birth message is taken back although it is yet to be told again.
+#[test]
+fn what_is_yet_to_be_told_again_is_taken_back_too() {
+    let removals = [(DAEMON.to_owned(), Value::Null), (ATTIC.to_owned(), Value::Null)];
+    for off in [EngineSettings::default(), told("ha")] {
+        let mut site = Site::new(bundles::tiny(), told("homeassistant"));
+        site.feed(Input::Opened);
+        site.frame("attic");
+        site.pass(1);
+        assert_eq!(topics(&site.take()), [DAEMON, ATTIC]);
+        site.feed(Input::Closed);
+        site.reload(bundles::tiny(), told("homeassistant"));
+        assert!(site.take().is_empty(), "the broker is away");
+        site.reload(bundles::tiny(), off.clone());
+        assert_eq!(site.take(), removals);
+
+        let mut site = Site::new(bundles::tiny(), told("homeassistant"));
+        site.feed(Input::Opened);
+        site.frame("attic");
+        site.pass(1);
+        site.take();
+        site.message("homeassistant/status", "online", false);
+        site.reload(bundles::tiny(), off);
+        assert_eq!(site.take()[..2], removals);
+    }
+}
+
+#[test]
+fn the_next_are_told_when_the_last_are_confirmed_and_removals_at_once() {
+    let mut site = Site::new(bundles::tiny(), told("homeassistant"));
+    for unit in 0..40 {
+        site.frame(&format!("u{unit}"));
+    }
+    site.feed(Input::Opened);
+    site.feed(Input::Tick);
+    assert_eq!(site.take().len(), 17);
+    site.engine.hold_discovery(true);
+    site.pass(60);
+    site.feed(Input::Tick);
+    assert!(site.documents.is_empty(), "the last ones are on their way");
+    site.engine.hold_discovery(false);
+    site.feed(Input::Tick);
+    assert_eq!(site.take().len(), 16);
+    site.engine.hold_discovery(false);
+    site.pass(1);
+    assert_eq!(site.take().len(), 8);
+
+    site.engine.hold_discovery(true);
+    site.feed(Input::Flush);
+    let old =
+        std::mem::replace(&mut site.engine, Engine::new(bundles::tiny(), EngineSettings::default(), || 0));
+    site.engine.adopt(old);
+    site.engine.hold_discovery(true);
+    site.pass(1);
+    assert_eq!(site.take().len(), 41, "removals are small and asked for");
+}
+
 #[test]
 fn targets_that_are_gone_with_a_bundle_are_removed() {
     let mut site = Site::new(bundles::tiny(), told("homeassistant"));

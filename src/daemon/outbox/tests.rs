@@ -341,12 +341,16 @@ fn what_is_told_anew_is_not_held_and_its_removal_is() {
     let sent = pump(&mut outbox);
     assert_eq!(shown(&sent), ["d=2", "s=up", "p={}"], "in the order of the states, before predictions");
     let id = ids(&sent)[0];
+    assert!(outbox.is_announcing());
     outbox.confirm(id);
+    assert!(!outbox.is_announcing());
     assert!(!outbox.latest.contains_key("d"), "confirmed, nothing of it is held");
     outbox.accept(&mut vec![told("3")]);
     pump(&mut outbox);
+    assert!(outbox.is_announcing());
     // Unconfirmed, it is forgotten with the connection; a removal is not, wherever it was.
     outbox.connected(2);
+    assert!(!outbox.is_announcing(), "forgotten ones are not waited for");
     assert_eq!(shown(&pump(&mut outbox)), ["s=up", "p={}"]);
     outbox.accept(&mut vec![told("4"), told("")]);
     outbox.connected(3);
@@ -357,6 +361,7 @@ fn what_is_told_anew_is_not_held_and_its_removal_is() {
     for id in ids(&sent) {
         outbox.confirm(id);
     }
+    assert!(!outbox.is_announcing());
     outbox.connected(5);
     assert_eq!(shown(&pump(&mut outbox)), ["s=up"]);
     assert_eq!((outbox.latest.len(), outbox.bytes), (1, "s".len() + "up".len()));

@@ -2,7 +2,8 @@
 //!
 //! The documents are made anew from what the engine knows whenever they are to be told, so that none is held: at every
 //! connection, after a reload, for a unit that appears, and when Home Assistant says that it has started. They go
-//! out a few at a time, the daemon's own device first, as the units refer to it.
+//! out a few at a time, the daemon's own device first, as the units refer to it; the next ones only when the broker has
+//! confirmed the last ones.
 
 mod device;
 mod names;
@@ -10,7 +11,6 @@ mod names;
 use std::time::Duration;
 
 use super::Engine;
-use super::unit::Unit;
 use crate::domain::{Effect, Monotonic, Now, Publish, PublishKind, Token, UnitId};
 pub(super) use device::Component;
 pub use names::{daemon as device_of_daemon, unit as device_of_unit};
@@ -74,8 +74,10 @@ impl HomeAssistant {
 pub(super) struct Announcer {
     /// When the next documents are due; nothing is to be told without.
     due: Option<Monotonic>,
-    /// Whether the daemon's own device has been told.
+    /// Whether the daemon's own device has been told since all was to be told.
     has_daemon: bool,
+    /// Whether what was told last is still on its way to the broker.
+    is_held: bool,
     /// Topics of devices that are gone with the settings that they were told under.
     withdrawn: Vec<String>,
     /// Components of devices that are gone with the bundle that they came from.
@@ -121,10 +123,20 @@ impl Engine {
         }
     }
 
+    /// Holds the next documents back, or lets them go: the broker is to have confirmed the last ones first, so that a slow
+    /// link has room for predictions between them. Said before a [`super::Input::Tick`]; removals are never held back.
+    pub fn hold_discovery(&mut self, is_held: bool) {
+        self.discovery.is_held = is_held;
+    }
+
     /// When the next documents are due. While messages cannot go out only removals are: the outbox keeps those.
     pub(super) fn discovery_deadline(&self) -> Option<Monotonic> {
-        let can_tell = self.open_since.is_some() || !self.discovery.withdrawn.is_empty();
+        let can_tell = self.can_tell() || !self.discovery.withdrawn.is_empty();
         self.discovery.due.filter(|_| can_tell)
+    }
+
+    fn can_tell(&self) -> bool {
+        self.open_since.is_some() && !self.discovery.is_held
     }
 
     /// Tells what is due.
@@ -137,7 +149,7 @@ impl Engine {
             self.discovery.due = None;
             return;
         };
-        if self.open_since.is_none() {
+        if !self.can_tell() {
             return;
         }
         if !std::mem::replace(&mut self.discovery.has_daemon, true) {
@@ -182,10 +194,11 @@ impl Engine {
         let is_there =
             |now: &HomeAssistant| (&now.prefix, &now.instance) == (&before.prefix, &before.instance);
         if !self.settings.home_assistant.as_ref().is_some_and(is_there) {
-            let units = old.units.iter().filter(|(_, unit): &(_, &Unit)| unit.is_announced);
-            let units = units.map(|(id, _)| names::unit(&before.instance, id));
-            let daemon = discovery.has_daemon.then(|| names::daemon(&before.instance));
-            discovery.withdrawn.extend(daemon.into_iter().chain(units).map(|device| before.topic(&device)));
+            // All of them: what is still to be told now may have been told before, at an earlier connection or in an
+            // earlier life. Removing what is not there harms nothing.
+            let units = old.units.keys().map(|id| names::unit(&before.instance, id));
+            let devices = std::iter::once(names::daemon(&before.instance)).chain(units);
+            discovery.withdrawn.extend(devices.map(|device| before.topic(&device)));
         }
         let present = device::components(&self.bundle.manifest);
         discovery.retired.extend(device::components(&old.bundle.manifest));
