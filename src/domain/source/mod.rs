@@ -29,4 +29,6 @@ pub use rule::{Kind, MAX_NAMES, Rule};
 pub use rules::{Channel, MAX_RULES, Overlap, Rules, overlaps};
 pub use sparkplug::{Births, MAX_BIRTH_BYTES, MAX_NODES};
 pub use spec::{ConversionSpec, RuleProblem, RuleSpec};
+#[cfg(test)]
+pub use units::canonical_units;
 pub use units::{Change, canonical_unit};

@@ -137,6 +137,12 @@ pub fn canonical_unit(name: &str) -> Option<&'static str> {
     find(name).and_then(|unit| unit.names.first().copied())
 }
 
+/// All of these names.
+#[cfg(test)]
+pub fn canonical_units() -> impl Iterator<Item = &'static str> {
+    UNITS.iter().filter_map(|unit| unit.names.first().copied())
+}
+
 /// A change of unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Change {
