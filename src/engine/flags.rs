@@ -11,7 +11,7 @@ use crate::domain::{Quality, Reason};
 pub struct StatusFlags {
     /// An alarm of the unit stands.
     pub in_alarm: bool,
-    /// The number is not to be relied on: none is published at present, or it is implausible.
+    /// The number is not to be used: none is published at present, or it is implausible.
     pub fault: bool,
     /// Somebody has set the number by hand: never here.
     pub overridden: bool,
@@ -20,8 +20,9 @@ pub struct StatusFlags {
 }
 
 impl StatusFlags {
-    /// The flags of one target, by its place. A prediction of uncertain quality is no fault: it is within what its models
-    /// were made for, and BACnet has no flag for less than that.
+    /// The flags of one target, by its place. A prediction of uncertain quality is no fault: it is published and plausible,
+    /// though it may rest on inputs that are held, defaulted or outside what its models were trained on. BACnet has no
+    /// flag for that; the quality tells.
     #[must_use]
     pub fn of(target: usize, quality: Quality, reasons: &[Reason], in_alarm: bool) -> Self {
         let is_about = |reason: &&Reason| match reason.subject() {
