@@ -14,6 +14,7 @@ pub(super) fn check(engine: &EngineSettings, own: &DaemonTopics, problems: &mut 
     let mut outputs: Vec<(String, String)> = topics
         .outputs()
         .iter()
+        .filter(|(name, _)| *name != "flags" || engine.target_flags)
         .map(|(name, template)| (format!("what topics.{name} publishes"), template.filter()))
         .collect();
     outputs.extend(own.outputs().map(|topic| ("the daemon's own topic".to_owned(), topic)));
@@ -22,6 +23,14 @@ pub(super) fn check(engine: &EngineSettings, own: &DaemonTopics, problems: &mut 
     outputs.extend(told);
     if engine.seed.is_some() {
         outputs.extend(Seed::outputs().map(|topic| ("what [seed] publishes".to_owned(), topic)));
+    }
+    if engine.target_flags && topics.flags.filter() == topics.target.filter() {
+        problems.push(Problem::new(
+            "topics.flags",
+            format!("\"{}\"", topics.flags.filter()),
+            "is where topics.target publishes numbers",
+            "change one of the two; the flags, which are retained, would stand in the numbers' place",
+        ));
     }
     let mut refuse_overlap = |key: &str, input: &str, what: &str, output: &str| {
         if overlap(input, output) {
@@ -158,6 +167,23 @@ mod tests {
                 "{template} commands: {found:?}"
             );
         }
+    }
+
+    #[test]
+    fn flags_meet_others_only_when_they_are_published() {
+        const FLAGS: Change = |settings, text| text.clone_into(&mut settings.topics.flags);
+        const ON: Change = |settings, _| settings.engine.target_flags = true;
+        let cases: [(&[(Change, &str)], &str); 3] = [
+            (&[(READING, "hvac/{unit}/+/{sensor}/+")], "what topics.flags publishes"),
+            (&[(FLAGS, "hvac/{unit}/predictions/{target}")], "topics.target publishes numbers"),
+            (&[(FLAGS, "hvac/{target}/predictions/{unit}")], "topics.target publishes numbers"),
+        ];
+        for (changes, what) in cases {
+            assert_eq!(refused(changes), Vec::<String>::new());
+            let found = refused(&[changes, &[(ON, "")]].concat());
+            assert!(found.iter().any(|problem| problem.contains(what)), "{what}: {found:?}");
+        }
+        assert_eq!(refused(&[(ON, "")]), Vec::<String>::new());
     }
 
     #[test]

@@ -15,10 +15,14 @@ pub(super) fn check(
     let written = &settings.home_assistant;
     let mut is_right = true;
     for (key, topic) in [("prefix", &written.prefix), ("birth_topic", &written.birth_topic)] {
-        if let Err(error) = TopicTemplate::parse(topic, &[], false) {
+        let parsed = TopicTemplate::parse(topic, &[], false).map_err(|error| error.to_string());
+        // A topic like any other to a broker, but not the one that Home Assistant reads or writes.
+        let is_whole = topic.split('/').all(|level| !level.is_empty()) && !topic.starts_with('$');
+        let whole = if is_whole { Ok(()) } else { Err("has an empty level or begins with $".to_owned()) };
+        if let Err(error) = parsed.and(whole) {
             let remedy = "write it as it stands in Home Assistant's options of MQTT";
             let key = format!("home_assistant.{key}");
-            problems.push(Problem::new(key, format!("\"{topic}\""), error.to_string(), remedy));
+            problems.push(Problem::new(key, format!("\"{topic}\""), error, remedy));
             is_right = false;
         }
     }
@@ -50,7 +54,7 @@ mod tests {
     #[test]
     fn topics_that_cannot_be_are_refused_and_those_that_meet_others_too() {
         assert_eq!(problems(|_| {}), Vec::<String>::new());
-        for wrong in ["", "a/#", "+", "a\u{1}"] {
+        for wrong in ["", "a/#", "+", "a\u{1}", "homeassistant/", "/homeassistant", "a//b", "/", "$ha"] {
             let found = problems(|settings| wrong.clone_into(&mut settings.home_assistant.prefix));
             assert!(
                 found.iter().any(|problem| problem.contains("home_assistant.prefix")),
