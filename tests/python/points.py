@@ -24,8 +24,8 @@ BRICK = rdflib.Namespace("https://brickschema.org/schema/Brick#")
 REF = rdflib.Namespace("https://brickschema.org/schema/Brick/ref#")
 UNIT = rdflib.Namespace("http://qudt.org/vocab/unit/")
 BACNET = rdflib.Namespace("http://data.ashrae.org/bacnet/2020#")
-# Units of QUDT (https://qudt.org/vocab/unit) that Brick has no use for.
-NOT_IN_BRICK = ["GAL_US-PER-MIN", "REV-PER-MIN", "FT-PER-MIN"]
+# Units of QUDT (https://qudt.org/vocab/unit) that Brick has no use for; PERMILLE is there since 3.1.7.
+NOT_IN_BRICK = ["GAL_US-PER-MIN", "REV-PER-MIN", "FT-PER-MIN", "PERMILLE"]
 # Three targets: three predictions, the quality, three residuals, one alarm.
 OUTPUTS = 8
 SENSORS = 20
