@@ -11,7 +11,7 @@
 # versions of every glibc; the Rust libraries come from rustup, or where it cannot, from Debian (cross/toolchain.sh).
 # The same commit gives the same bytes, in whatever folder.
 #
-# FEATURES="--no-default-features --features daemon" leaves the demo's broker out. JOBS limits the processes.
+# Without `cooltwin demo` (cross/triple.sh says why); FEATURES= (empty) builds it in. JOBS limits the processes.
 # It needs Python 3 with venv and Rust by rustup; zig and cargo-zigbuild come by pip into target/tools.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -31,7 +31,9 @@ for triple in "${triples[@]}"; do
             'armv7-unknown-linux-gnueabihf'; exit 64 ;;
     esac
 done
-read -r -a features <<<"${FEATURES:-}"
+# shellcheck source=/dev/null
+. cross/triple.sh
+read -r -a features <<<"$(packaged_features)"
 
 tools=$PWD/target/tools
 venv=$tools/zig-$ZIG-$ZIGBUILD

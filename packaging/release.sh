@@ -43,6 +43,7 @@ base=$out/cooltwin_$version
 architectures=(amd64 arm64 armhf)
 # shellcheck source=/dev/null
 . cross/triple.sh
+read -r -a features <<<"$(packaged_features)"
 
 times=()
 step() {
@@ -65,7 +66,7 @@ archives() {
         cp -R models/unit-cooler "$folder/models/"
         cp systemd/*.service "$folder/systemd/"
         cp CHANGELOG.md LICENSE-APACHE LICENSE-MIT README.md "$folder/"
-        python3 packaging/deb/notices.py "$(triple_of "$arch")" >"$folder/THIRD-PARTY-NOTICES"
+        python3 packaging/deb/notices.py "$(triple_of "$arch")" "${features[@]}" >"$folder/THIRD-PARTY-NOTICES"
         chmod -R u=rwX,go=rX "$folder"
         # One thread: the number of them would change the bytes.
         tar --create --directory $stage --sort=name --format=ustar --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 \
@@ -76,7 +77,7 @@ archives() {
 
 boms() {
     local arch
-    for arch in "${architectures[@]}"; do packaging/sbom.sh "${base}_$arch.cdx.json" "$(triple_of "$arch")"; done
+    for arch in "${architectures[@]}"; do packaging/sbom.sh "${base}_$arch.cdx.json" "$(triple_of "$arch")" "${features[@]}"; done
 }
 
 # The section of this version; before one bears its number, that of what is not released yet.

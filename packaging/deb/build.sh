@@ -45,6 +45,7 @@ fi
 
 # shellcheck source=/dev/null
 . cross/triple.sh
+read -r -a features <<<"$(packaged_features)"
 
 # The program that says its manual pages and completions: one for all architectures.
 host_program() {
@@ -94,7 +95,7 @@ package() {
     program=target/$triple/$PROFILE/cooltwin
     [ -x "$program" ] || die "$program is missing: cross/build.sh $triple"
     # Not compressed by itself: as a part of the whole it takes half the bytes.
-    python3 packaging/deb/notices.py "$triple" >$stage/doc/third-party-notices
+    python3 packaging/deb/notices.py "$triple" "${features[@]}" >$stage/doc/third-party-notices
     deb=$out/cooltwin_$(version)_$arch.deb
     # Stripped by the profile already; another strip would have to be the architecture's.
     stage_compressor "$arch"

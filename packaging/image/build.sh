@@ -20,6 +20,9 @@ MAX_UNPACKED=28000000
 MAX_COMPRESSED=8000000
 
 say() { echo "packaging/image/build.sh: $*" >&2; }
+# shellcheck source=/dev/null
+. cross/triple.sh
+read -r -a features <<<"$(packaged_features)"
 for program in buildah zstd python3 readelf; do
     command -v $program >/dev/null ||
         { say "no $program; on Debian: apt-get install --no-install-recommends buildah zstd python3 binutils"; exit 1; }
@@ -72,7 +75,7 @@ fill() {
     # The licences of what is in, and which packages of Debian that is.
     install -m 644 LICENSE-APACHE LICENSE-MIT "$root/usr/share/doc/cooltwin/"
     install -m 644 "$from.packages" "$root/usr/share/doc/cooltwin/debian-packages"
-    python3 packaging/deb/notices.py "$4" | gzip -9n >"$root/usr/share/doc/cooltwin/third-party-notices.gz"
+    python3 packaging/deb/notices.py "$4" "${features[@]}" | gzip -9n >"$root/usr/share/doc/cooltwin/third-party-notices.gz"
     chmod -R u=rwX,go=rX "$root"
     chmod 1777 "$root/tmp"
 }
