@@ -61,7 +61,7 @@ new_root() {
         say "$suite: making the root"
         mkdir -p $roots
         mirror=$(debian_mirror)
-        mmdebstrap --quiet --variant=minbase --dpkgopt=force-unsafe-io "$suite" "$roots/$suite.tar.new" \
+        mmdebstrap --quiet --format=tar --variant=minbase --dpkgopt=force-unsafe-io "$suite" "$roots/$suite.tar.new" \
             "deb $mirror/debian $suite main"
         mv "$roots/$suite.tar.new" "$roots/$suite.tar"
     fi
