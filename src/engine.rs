@@ -374,7 +374,7 @@ impl Engine {
 
 /// An empty retained message takes a unit's retained one away.
 fn removal(topic: String) -> Effect {
-    Effect::Publish(Publish { topic, payload: Vec::new(), retain: true, kind: PublishKind::State })
+    Effect::Publish(Publish::removal(topic, PublishKind::State))
 }
 
 /// Pairs of channels, old and new, that mean the same: by name and unit.

@@ -85,8 +85,7 @@ mkdir -p "$packages" "$work"
 "${buildah[@]}" manifest create cooltwin >/dev/null
 for arch in "${architectures[@]}"; do
     case $arch in
-        amd64) triple=x86_64-unknown-linux-gnu ;;
-        arm64) triple=aarch64-unknown-linux-gnu ;;
+        amd64 | arm64) triple=$(triple_of "$arch") ;;
         *) say "no architecture $arch; there are amd64 and arm64"; exit 64 ;;
     esac
     program=target/$triple/dist/cooltwin

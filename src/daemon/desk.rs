@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::health::Figures;
 use super::settings::HttpTerms;
-use crate::bundle::{Evaluator, Manifest};
+use crate::bundle::{Bundle, Evaluator, Manifest};
 use crate::domain::{ModelIdentity, Monotonic, UnitId, ZoneSpec};
 use crate::engine::{AlarmView, UnitList, UnitView};
 
@@ -65,6 +65,21 @@ pub struct Served {
     pub leaking_features: Vec<String>,
     /// Zone of times that come without an offset.
     pub zone: ZoneSpec,
+}
+
+impl Served {
+    /// A bundle's models, by these terms.
+    pub(crate) fn new(terms: HttpTerms, instance: String, bundle: &Bundle, zone: ZoneSpec) -> Self {
+        Self {
+            terms,
+            instance,
+            identity: bundle.identity.clone(),
+            manifest: bundle.manifest.clone(),
+            evaluator: bundle.evaluator.clone(),
+            leaking_features: bundle.leaking_features.clone(),
+            zone,
+        }
+    }
 }
 
 /// A document that was published, for those who watch.

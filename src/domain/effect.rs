@@ -38,6 +38,14 @@ pub struct Publish {
     pub kind: PublishKind,
 }
 
+impl Publish {
+    /// Takes the retained message of a topic away: an empty one in its place.
+    #[must_use]
+    pub fn removal(topic: String, kind: PublishKind) -> Self {
+        Self { topic, payload: Vec::new(), retain: true, kind }
+    }
+}
+
 /// One thing to do. The order matters: [`Effect::Acknowledge`] speaks of all that stood before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {

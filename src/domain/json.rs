@@ -113,7 +113,7 @@ pub(super) fn plain_text(raw: &str) -> Option<&str> {
 }
 
 /// An object's key, borrowed from the payload unless it has escapes.
-struct Key<'t>(Cow<'t, str>);
+pub(crate) struct Key<'t>(pub(crate) Cow<'t, str>);
 
 impl<'de> serde::Deserialize<'de> for Key<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

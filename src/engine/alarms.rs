@@ -138,5 +138,5 @@ fn alert_of(alarm: &Alarm) -> Alert<'_> {
 
 /// An empty retained message takes the retained one away.
 fn remove(topic: String) -> Effect {
-    Effect::Publish(Publish { topic, payload: Vec::new(), retain: true, kind: PublishKind::Alarm })
+    Effect::Publish(Publish::removal(topic, PublishKind::Alarm))
 }

@@ -7,15 +7,12 @@ use super::silence::silent_at;
 use super::unit::{Published, Unit};
 use crate::bundle::Bundle;
 use crate::domain::prediction::{SCHEMA_VERSION, write_json, write_number};
-use crate::domain::quality::ReasonSubject;
 use crate::domain::{
     Effect, LatencyMicros, Now, PredictionDocument, Publish, PublishKind, Quality, Reason, StateDocument,
     Timestamp, UnitId,
 };
 use crate::monitor::residual;
 
-/// Reasons listed in a document; the rest is counted in a last entry `more:N`.
-const MAX_LISTED_REASONS: usize = 16;
 /// Bytes set aside for a prediction document; it has about 600.
 const DOCUMENT_BYTES: usize = 768;
 
@@ -239,27 +236,7 @@ fn publish_flags(
     flags
 }
 
-/// Reasons as `code:subject`, at most [`MAX_LISTED_REASONS`] of them.
+/// Reasons as they are listed.
 pub(super) fn texts(bundle: &Bundle, reasons: &[Reason]) -> Vec<String> {
-    let manifest = &bundle.manifest;
-    let mut texts: Vec<String> = reasons
-        .iter()
-        .take(MAX_LISTED_REASONS)
-        .map(|reason| {
-            let name = match reason.subject() {
-                ReasonSubject::Sensor(index) => manifest.sensors.get(usize::from(index)).map(|s| &s.name),
-                ReasonSubject::Feature(index) => manifest.features.get(usize::from(index)).map(|f| &f.name),
-                ReasonSubject::Target(index) => manifest.targets.get(usize::from(index)).map(|t| &t.name),
-                ReasonSubject::Unit => None,
-            };
-            match name {
-                Some(name) => format!("{}:{name}", reason.code()),
-                None => reason.code().to_owned(),
-            }
-        })
-        .collect();
-    if reasons.len() > MAX_LISTED_REASONS {
-        texts.push(format!("more:{}", reasons.len() - MAX_LISTED_REASONS));
-    }
-    texts
+    bundle.manifest.listed(reasons).map(|reason| reason.to_string()).collect()
 }

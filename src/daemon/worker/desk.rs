@@ -15,15 +15,9 @@ impl Worker {
         if !self.desk.is_open() {
             return;
         }
-        let bundle = self.engine.bundle();
-        self.desk.serve(terms.map(|terms| Served {
-            terms,
-            instance: self.settings.instance.name.clone(),
-            identity: bundle.identity.clone(),
-            manifest: bundle.manifest.clone(),
-            evaluator: bundle.evaluator.clone(),
-            leaking_features: bundle.leaking_features.clone(),
-            zone: self.engine.settings().zone.clone(),
+        self.desk.serve(terms.map(|terms| {
+            let (name, zone) = (self.settings.instance.name.clone(), self.engine.settings().zone.clone());
+            Served::new(terms, name, self.engine.bundle(), zone)
         }));
     }
 

@@ -217,5 +217,5 @@ fn told(topic: String, document: &serde_json::Value) -> Effect {
 
 /// An empty document takes the device away.
 fn removal(topic: String) -> Effect {
-    Effect::Publish(Publish { topic, payload: Vec::new(), retain: true, kind: PublishKind::Discovery })
+    Effect::Publish(Publish::removal(topic, PublishKind::Discovery))
 }

@@ -1,16 +1,11 @@
 //! Predictions as they are answered.
 
-use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::evaluate::Outcome;
-use crate::bundle::Manifest;
 use crate::daemon::desk::Served;
 use crate::domain::Reason;
 use crate::domain::prediction::write_json;
-use crate::domain::quality::ReasonSubject;
-
-/// Reasons listed; the rest is counted in a last entry `more:N`, as in prediction documents.
-const MAX_LISTED_REASONS: usize = 16;
 
 /// Appends the answer to one sample; with the time it took and the model, when it stands alone.
 pub(super) fn write(served: &Served, outcome: &Outcome<'_>, latency_ms: Option<f64>, out: &mut Vec<u8>) {
@@ -48,7 +43,7 @@ impl Serialize for Answer<'_> {
             map.serialize_entry(&target.name, &value)?;
         }
         map.serialize_entry("quality", outcome.quality.name())?;
-        map.serialize_entry("reasons", &Reasons(&served.manifest, outcome.reasons))?;
+        map.serialize_entry("reasons", &Reasons(served, outcome.reasons))?;
         map.serialize_entry("residuals", &Residuals(served, outcome.residuals))?;
         if let Some(latency) = latency_ms {
             map.serialize_entry("latency_ms", latency)?;
@@ -68,28 +63,10 @@ impl Serialize for Residuals<'_> {
     }
 }
 
-struct Reasons<'a>(&'a Manifest, &'a [Reason]);
+struct Reasons<'a>(&'a Served, &'a [Reason]);
 
 impl Serialize for Reasons<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(manifest, reasons) = self;
-        let more = reasons.len().saturating_sub(MAX_LISTED_REASONS);
-        let mut list = serializer.serialize_seq(None)?;
-        for reason in reasons.iter().take(MAX_LISTED_REASONS) {
-            let name = match reason.subject() {
-                ReasonSubject::Sensor(index) => manifest.sensors.get(usize::from(index)).map(|s| &s.name),
-                ReasonSubject::Feature(index) => manifest.features.get(usize::from(index)).map(|f| &f.name),
-                ReasonSubject::Target(index) => manifest.targets.get(usize::from(index)).map(|t| &t.name),
-                ReasonSubject::Unit => None,
-            };
-            match name {
-                Some(name) => list.serialize_element(&format_args!("{}:{name}", reason.code()))?,
-                None => list.serialize_element(reason.code())?,
-            }
-        }
-        if more > 0 {
-            list.serialize_element(&format_args!("more:{more}"))?;
-        }
-        list.end()
+        serializer.collect_seq(self.0.manifest.listed(self.1))
     }
 }

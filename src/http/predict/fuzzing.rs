@@ -28,15 +28,7 @@ impl Answering {
             timeout: Duration::MAX,
             max_concurrent: 1,
         };
-        let served = Arc::new(Served {
-            terms,
-            instance: "fuzz".to_owned(),
-            identity: bundle.identity.clone(),
-            manifest: bundle.manifest.clone(),
-            evaluator: bundle.evaluator.clone(),
-            leaking_features: bundle.leaking_features.clone(),
-            zone: ZoneSpec::utc(),
-        });
+        let served = Arc::new(Served::new(terms, "fuzz".to_owned(), bundle, ZoneSpec::utc()));
         Self { predict: Predict::new(&served), served }
     }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -12,7 +12,7 @@ use super::names::{Meaning, Names};
 use super::{Violations, not_json};
 use crate::bundle::Manifest;
 use crate::daemon::desk::Served;
-use crate::domain::json::number;
+use crate::domain::json::{Key, number};
 use crate::domain::{RejectReason, Timestamp, ZoneSpec};
 
 /// The key of a sample's time, unless a sensor or feature has this name.
@@ -284,33 +284,11 @@ impl<'t, F: FnMut(&str, &'t str)> Visitor<'t> for Entries<F> {
     }
 
     fn visit_map<A: MapAccess<'t>>(mut self, mut map: A) -> Result<(), A::Error> {
-        while let Some(name) = map.next_key::<Name<'t>>()? {
+        while let Some(name) = map.next_key::<Key<'t>>()? {
             let raw: &'t RawValue = map.next_value()?;
             (self.0)(&name.0, raw.get());
         }
         Ok(())
-    }
-}
-
-/// A name, borrowed from the body unless it has escapes.
-struct Name<'t>(Cow<'t, str>);
-
-impl<'de> Deserialize<'de> for Name<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NameVisitor;
-        impl<'de> Visitor<'de> for NameVisitor {
-            type Value = Name<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a name")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Name<'de>, E> {
-                Ok(Name(text.into()))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Name<'de>, E> {
-                Ok(Name(text.to_owned().into()))
-            }
-        }
-        deserializer.deserialize_str(NameVisitor)
     }
 }
 
