@@ -9,6 +9,8 @@ use jiff::tz::TimeZone;
 const MICROS: i64 = 1_000_000;
 /// Latest instant the calendar code handles, about the year 9999; later numbers are not times.
 const MAX_MICROS: i64 = 253_402_200_000 * MICROS;
+/// 0000-01-01T00:00:00Z: RFC 3339, in which documents tell times, has no earlier years.
+const MIN_MICROS: i64 = -62_167_219_200 * MICROS;
 
 /// 2026-01-01T00:00:00Z: there was no cooltwin before, so a clock that tells an earlier time was never set, as on
 /// a machine without a battery before the network tells it the time. A fixed date, not that of the build, so
@@ -20,10 +22,10 @@ pub const CLOCK_FLOOR: Timestamp = Timestamp(1_767_225_600 * MICROS);
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// From microseconds since the Unix epoch, clamped to the years the calendar can print.
+    /// From microseconds since the Unix epoch, clamped to the years 0 to 9999.
     #[must_use]
     pub fn from_micros(micros: i64) -> Self {
-        Self(micros.clamp(-MAX_MICROS, MAX_MICROS))
+        Self(micros.clamp(MIN_MICROS, MAX_MICROS))
     }
 
     /// Microseconds since the Unix epoch.
@@ -76,7 +78,7 @@ impl Timestamp {
         };
         let micros = micros.round() as i64;
         // Large negative numbers come out of the cast as the smallest integer, which has no positive twin.
-        (-MAX_MICROS..=MAX_MICROS).contains(&micros).then_some(Self(micros))
+        (MIN_MICROS..=MAX_MICROS).contains(&micros).then_some(Self(micros))
     }
 }
 
@@ -216,6 +218,16 @@ mod tests {
         assert_eq!(Timestamp::from_epoch_number(1e300), None);
         assert_eq!(Timestamp::from_epoch_number(-1e300), None);
         assert_eq!(Timestamp::from_epoch_number(-1.9e22), None);
+    }
+
+    #[test]
+    fn no_time_is_printed_that_rfc3339_has_not() {
+        let utc = ZoneSpec::utc();
+        let first = Timestamp::from_micros(i64::MIN);
+        assert_eq!(first.to_string(), "0000-01-01T00:00:00Z");
+        assert_eq!(Timestamp::parse("-000300-01-01T00:00:00Z", &utc), Some(first));
+        assert_eq!(Timestamp::from_epoch_number(-7e10), None);
+        assert!(Timestamp::from_micros(i64::MAX).to_string().starts_with("9999-12-"));
     }
 
     #[test]
