@@ -14,6 +14,8 @@ mod bundles;
 mod clocks;
 #[cfg(feature = "daemon")]
 mod command_line;
+#[path = "../documents.rs"]
+mod documents;
 #[cfg(feature = "daemon")]
 mod guides;
 mod home_assistant;
@@ -21,6 +23,7 @@ mod home_assistant;
 mod journal;
 mod reload;
 mod scenarios;
+mod schemas;
 #[cfg(feature = "daemon")]
 mod sources;
 mod streaming;

@@ -5,6 +5,7 @@
 //! `COOLTWIN_BLESS=1 cargo test --test suite scenarios` writes the expected files anew; read the
 //! difference before committing it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,6 +14,8 @@ use cooltwin::domain::{Effect, Monotonic, Now, Rule, Timestamp, UnitId, ZoneSpec
 use cooltwin::engine::{Engine, EngineSettings, Input, Seed};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use super::documents;
 
 /// Wall clock at monotonic zero unless an input line says otherwise.
 const START: &str = "2026-03-01T12:00:00Z";
@@ -145,6 +148,9 @@ struct Run {
     /// When something was handled last.
     last: Monotonic,
     output: String,
+    /// What was published, by its kind, and what of it was no such thing.
+    kinds: BTreeSet<&'static str>,
+    misshapen: Vec<String>,
 }
 
 impl Run {
@@ -161,6 +167,10 @@ impl Run {
         for effect in effects {
             let _ = match effect {
                 Effect::Publish(publish) => {
+                    match documents::check(&publish.topic, &publish.payload) {
+                        Ok(kind) => self.kinds.extend(kind),
+                        Err(error) => self.misshapen.push(error),
+                    }
                     let text = String::from_utf8(publish.payload).unwrap();
                     let payload = if serde_json::from_str::<&RawValue>(&text).is_ok() {
                         text
@@ -253,7 +263,8 @@ fn of(unit: Option<&UnitId>) -> String {
     unit.map_or_else(String::new, |unit| format!(",\"unit\":\"{unit}\""))
 }
 
-fn play(folder: &Path) -> String {
+/// Runs a scenario; what it did, and the kinds of documents that it published, all of them as their schemas say.
+fn play(folder: &Path) -> (String, BTreeSet<&'static str>) {
     let read = |name: &str| {
         std::fs::read_to_string(folder.join(name))
             .unwrap_or_else(|error| panic!("{}/{name}: {error}", folder.display()))
@@ -263,7 +274,14 @@ fn play(folder: &Path) -> String {
     assert!(!config.about.is_empty());
     let start = Timestamp::parse(START, &ZoneSpec::utc()).unwrap().as_micros();
     let engine = Engine::new(super::bundles::tiny(), settings(&config), || 0);
-    let mut run = Run { engine, wall_at_zero: start, last: Monotonic(0), output: String::new() };
+    let mut run = Run {
+        engine,
+        wall_at_zero: start,
+        last: Monotonic(0),
+        output: String::new(),
+        kinds: BTreeSet::new(),
+        misshapen: Vec::new(),
+    };
     let input = read("input.jsonl");
     for (index, text) in input.lines().enumerate() {
         let line: Line = serde_json::from_str(text)
@@ -273,11 +291,14 @@ fn play(folder: &Path) -> String {
     if let Some(end) = config.end_ms {
         run.tick_until(end);
     }
+    assert!(run.misshapen.is_empty(), "{}:\n{}", folder.display(), run.misshapen.join("\n"));
     run.output.push_str(&run.counters());
     let model = serde_json::to_string(&run.engine.bundle().identity).unwrap();
-    run.output
+    let output = run
+        .output
         .replace(&format!(",\"model\":{model}"), "")
-        .replace(",\"latency_us\":{\"wait\":0.0,\"features\":0.0,\"inference\":0.0,\"total\":0.0}", "")
+        .replace(",\"latency_us\":{\"wait\":0.0,\"features\":0.0,\"inference\":0.0,\"total\":0.0}", "");
+    (output, run.kinds)
 }
 
 fn folders() -> Vec<PathBuf> {
@@ -297,8 +318,10 @@ fn every_scenario_gives_its_expected_effects() {
     let folders = folders();
     assert!(folders.len() >= AT_LEAST, "only {} scenarios found", folders.len());
     let mut wrong = String::new();
+    let mut kinds = BTreeSet::new();
     for folder in &folders {
-        let got = play(folder);
+        let (got, published) = play(folder);
+        kinds.extend(published);
         let expected_file = folder.join("expected.jsonl");
         if bless {
             std::fs::write(&expected_file, &got).unwrap();
@@ -312,6 +335,9 @@ fn every_scenario_gives_its_expected_effects() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+    // All that the engine publishes was among it: the rest is the daemon's.
+    let all = ["alarm", "flags", "number", "prediction", "seed-alert", "seed-result", "state"];
+    assert_eq!(kinds, BTreeSet::from(all));
 }
 
 /// A message is acknowledged exactly once, whatever it holds.
@@ -326,7 +352,7 @@ fn every_message_is_acknowledged_exactly_once() {
                 expected.push(index as u64 + 1);
             }
         }
-        let output = play(&folder);
+        let (output, _) = play(&folder);
         let mut got: Vec<u64> = output
             .lines()
             .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["ack"].as_u64())
