@@ -28,7 +28,8 @@ BACNET = rdflib.Namespace("http://data.ashrae.org/bacnet/2020#")
 NOT_IN_BRICK = ["GAL_US-PER-MIN", "REV-PER-MIN", "FT-PER-MIN", "PERMILLE"]
 # Three targets: three predictions, the quality, three residuals, one alarm.
 OUTPUTS = 8
-SENSORS = 20
+# The sensors, and what measures each target.
+INPUTS = 20 + 3
 
 complaints = []
 
@@ -46,14 +47,16 @@ def listed(program, form, *arguments):
 
 def check_csv(text):
     rows = list(csv.DictReader(io.StringIO(text), strict=True))
-    expect(len(rows) == len(UNITS) * (OUTPUTS + SENSORS), f"csv: {len(rows)} rows")
-    expect([row["unit"] for row in rows[:: OUTPUTS + SENSORS]] == UNITS, "csv: units")
+    expect(len(rows) == len(UNITS) * (OUTPUTS + INPUTS), f"csv: {len(rows)} rows")
+    expect([row["unit"] for row in rows[:: OUTPUTS + INPUTS]] == UNITS, "csv: units")
     first = [(row["bacnet_type"], row["bacnet_instance"]) for row in rows[:4]]
     expect(first == [("analog-value", str(number)) for number in range(4)], f"csv: {first}")
     numbers, names = set(), set()
     for row in rows:
         if row["kind"] == "input":
             expect(not row["bacnet_type"], f"csv: an input is a BACnet object: {row}")
+            expect(row["topic"] == f"hvac/{row['unit']}/sensors/{row['point']}", f"csv: topic of an input: {row}")
+            expect(row["topic"] in row["sources"], f"csv: sources: {row}")
             continue
         identifier = ObjectIdentifier(f"{row['bacnet_type']},{row['bacnet_instance']}")
         expect(identifier not in numbers, f"csv: {identifier} twice")
@@ -76,7 +79,7 @@ def check_json(text, rows):
 def check_haystack(text):
     grid = ph_from_json(text)
     expect(isinstance(grid, Grid), "haystack: no grid")
-    expect(len(grid.rows) == len(UNITS) * (1 + OUTPUTS + SENSORS), f"haystack: {len(grid.rows)} rows")
+    expect(len(grid.rows) == len(UNITS) * (1 + OUTPUTS + INPUTS), f"haystack: {len(grid.rows)} rows")
     columns = {column.name for column in grid.cols}
     equipment = {row["id"] for row in grid.rows if row.get("equip") == Marker()}
     expect(len(equipment) == len(UNITS), "haystack: equipment")
@@ -89,6 +92,7 @@ def check_haystack(text):
         if "point" in row:
             expect(row["equipRef"] in equipment, f"haystack: {row['id']} of no equipment")
             expect(row["kind"] in ("Number", "Str", "Bool"), f"haystack: {row}")
+            expect(row["mqttTopic"] and ("mqttSources" in row) == (row["cooltwinKind"] == "input"), f"haystack: {row}")
 
 
 def ontologies():
@@ -126,7 +130,7 @@ def check_brick(text):
     check_spellings(known)
     graph = rdflib.Graph().parse(data=text, format="turtle")
     points = set(graph.objects(predicate=BRICK.hasPoint))
-    expect(len(points) == len(UNITS) * (OUTPUTS + SENSORS), f"brick: {len(points)} points")
+    expect(len(points) == len(UNITS) * (OUTPUTS + INPUTS), f"brick: {len(points)} points")
     for subject, kind in graph.subject_objects(rdflib.RDF.type):
         if kind == REF.BACnetReference:
             identifier = str(graph.value(subject, BACNET["object-identifier"]))

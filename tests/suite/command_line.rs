@@ -12,7 +12,7 @@ fn cooltwin(arguments: &[&str]) -> Command {
     command
 }
 
-fn run(arguments: &[&str], input: &str) -> Output {
+pub(crate) fn run(arguments: &[&str], input: &str) -> Output {
     let mut child = cooltwin(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -30,12 +30,12 @@ fn run(arguments: &[&str], input: &str) -> Output {
     output
 }
 
-fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn fails(arguments: &[&str], input: &str, code: i32, part: &str) {
+pub(crate) fn fails(arguments: &[&str], input: &str, code: i32, part: &str) {
     let output = run(arguments, input);
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {message}");
@@ -191,28 +191,4 @@ fn completions_and_manual_pages_come_from_the_command_line() {
         let page = std::fs::read_to_string(folder.path().join(name)).unwrap();
         assert!(page.contains(".TH"), "{name}");
     }
-}
-
-/// Point lists as they are written; that others read them, `tests/python/points.py` shows.
-#[test]
-fn point_lists_are_those_recorded() {
-    let flags = ["--set", "engine.target_flags=true", "--unit", "cooler-01"];
-    for (format, file) in [
-        ("csv", "points.csv"),
-        ("json", "points.json"),
-        ("haystack", "points.hayson"),
-        ("brick", "points.ttl"),
-    ] {
-        let text = stdout(&run(&[&["points", "--format", format][..], &flags].concat(), ""));
-        let text = text.replace("\r\n", "\n");
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots").join(file);
-        if std::env::var_os("COOLTWIN_BLESS").is_some() {
-            std::fs::write(&path, &text).unwrap();
-        }
-        let before = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(text == before, "{file}: read the difference, then COOLTWIN_BLESS=1\n{text}");
-    }
-    fails(&["points"], "", 64, "--units");
-    fails(&["points", "--unit", "a/b"], "", 64, "--unit a/b: a unit name must not contain");
-    fails(&["points", "--unit", "a", "--first", "4194300"], "", 64, "above 4194302");
 }

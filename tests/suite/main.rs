@@ -21,6 +21,8 @@ mod guides;
 mod home_assistant;
 #[cfg(feature = "daemon")]
 mod journal;
+#[cfg(feature = "daemon")]
+mod points;
 mod reload;
 mod scenarios;
 mod schemas;

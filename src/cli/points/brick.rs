@@ -42,7 +42,12 @@ fn write_point(text: &mut String, point: &Point) {
     say("rdfs:label", &literal(&format!("{} {}", point.unit, point.name)));
     say("rdfs:comment", &literal(&point.description));
     say("cooltwin:kind", &literal(point.kind.name()));
-    say("cooltwin:topic", &literal(&point.topic));
+    if !point.topic.is_empty() {
+        say("cooltwin:topic", &literal(&point.topic));
+    }
+    for source in &point.sources {
+        say("cooltwin:source", &literal(&source.to_string()));
+    }
     if let Some(pointer) = &point.pointer {
         say("cooltwin:pointer", &literal(pointer));
     }

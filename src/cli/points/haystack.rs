@@ -36,7 +36,13 @@ fn row(point: &Point, equip: &str) -> Map<String, Value> {
     set("equipRef", reference(equip));
     set("point", marker());
     set("cooltwinKind", point.kind.name().into());
-    set("mqttTopic", point.topic.as_str().into());
+    if !point.topic.is_empty() {
+        set("mqttTopic", point.topic.as_str().into());
+    }
+    if !point.sources.is_empty() {
+        let sources: Vec<_> = point.sources.iter().map(ToString::to_string).collect();
+        set("mqttSources", sources.into());
+    }
     if let Some(pointer) = &point.pointer {
         set("mqttPointer", pointer.as_str().into());
     }

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use crate::bundle::manifest::TargetSpec;
 use crate::daemon::reload::Loaded;
-use crate::domain::{AlarmId, ModelIdentity, Quality, UnitId, spelling, unit_of_difference};
+use crate::domain::source::Place;
+use crate::domain::{AlarmId, ModelIdentity, Quality, Rules, UnitId, spelling, unit_of_difference};
 use crate::engine::{EngineSettings, device_of_daemon, device_of_unit};
 
 /// Largest instance number of a BACnet object (22 bits, the last one reserved).
@@ -49,6 +50,30 @@ pub(super) struct BacnetObject {
     pub(super) units: Option<&'static str>,
 }
 
+/// A place where an input may come in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Source {
+    /// Name of the rule that reads it.
+    pub(super) rule: String,
+    /// The topic, with `+` and `#` for what only messages tell.
+    pub(super) topic: String,
+    /// Where the value stands in the payload, if that is known and the payload is not the value itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pointer: Option<String>,
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { rule, topic, pointer } = self;
+        write!(
+            f,
+            "{rule}: {topic}{}{}",
+            if pointer.is_some() { " " } else { "" },
+            pointer.as_deref().unwrap_or_default()
+        )
+    }
+}
+
 /// One point.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Point {
@@ -58,6 +83,8 @@ pub(super) struct Point {
     pub(super) name: String,
     pub(super) kind: Kind,
     pub(super) description: String,
+    /// Where the value is; empty for an input of which only messages tell it.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) topic: String,
     /// Where the value stands in the payload; a payload that is the value itself has none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,7 +92,10 @@ pub(super) struct Point {
     /// Where the value's status flags are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) flags_topic: Option<String>,
-    /// Unit of measurement, as the bundle writes it.
+    /// Every place where an input may come in, in the order in which the rules are tried.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) sources: Vec<Source>,
+    /// Unit of measurement: of an input as its topic has it, else as the bundle writes it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) measured_in: String,
     /// What words and numbers mean the same, for values that are no numbers.
@@ -104,6 +134,7 @@ impl PointList {
         let measured = targets.iter().filter(|target| target.measured_by.is_some()).count();
         let objects = u32::try_from(targets.len() + 1 + measured).unwrap_or(MAX_INSTANCE);
         let block = objects.div_ceil(BLOCK).saturating_mul(BLOCK);
+        let (rules, _) = loaded.checked.engine.bind(&loaded.bundle.manifest);
         let mut list = Self {
             instance: instance.clone(),
             id: device_of_daemon(instance),
@@ -128,7 +159,7 @@ impl PointList {
             };
             unit.outputs(begin);
             if inputs {
-                unit.inputs();
+                unit.inputs(&rules);
             }
             list.points.append(&mut unit.points);
         }
@@ -218,14 +249,29 @@ impl UnitPoints<'_> {
         point
     }
 
-    fn inputs(&mut self) {
-        let topics = &self.loaded.checked.engine.topics;
-        for sensor in &self.loaded.bundle.manifest.sensors {
-            let topic = topics.reading.render(&[("unit", self.id.as_str()), ("sensor", &sensor.name)]);
-            let mut point = self.point(&sensor.name, Kind::Input, &sensor.description, topic);
-            point.measured_in.clone_from(&sensor.unit);
-            point.brick.clone_from(&sensor.brick);
-            point.haystack.clone_from(&sensor.haystack);
+    /// The sensors, and the channels that measure targets.
+    fn inputs(&mut self, rules: &Rules) {
+        let manifest = &self.loaded.bundle.manifest;
+        for name in manifest.channels() {
+            let sensor = manifest.sensors.iter().find(|sensor| sensor.name == name);
+            let measures =
+                || manifest.targets.iter().find(|target| target.measured_by.as_deref() == Some(name));
+            let description = match sensor {
+                Some(sensor) => sensor.description.clone(),
+                None => measures().map_or_else(String::new, |target| described(target, "measured")),
+            };
+            let places = rules.places(self.id, name);
+            let place = the_place(&places);
+            let topic = place.map_or_else(String::new, |place| place.topic.clone());
+            let mut point = self.point(name, Kind::Input, &description, topic);
+            point.pointer =
+                place.and_then(|place| place.pointer.clone()).filter(|pointer| !pointer.is_empty());
+            let there = place.and_then(|place| place.unit.as_deref());
+            there.or(manifest.unit_of(name)).unwrap_or_default().clone_into(&mut point.measured_in);
+            // What tags a target has are those of its prediction.
+            point.brick = sensor.and_then(|sensor| sensor.brick.clone());
+            point.haystack = sensor.and_then(|sensor| sensor.haystack.clone());
+            point.sources = places.into_iter().map(source).collect();
             self.points.push(point);
         }
     }
@@ -239,6 +285,7 @@ impl UnitPoints<'_> {
             topic,
             pointer: None,
             flags_topic: None,
+            sources: Vec::new(),
             measured_in: String::new(),
             values: None,
             bacnet: None,
@@ -259,6 +306,22 @@ impl UnitPoints<'_> {
     fn object_name(&self, point: &str) -> String {
         format!("{}.{point}", self.id)
     }
+}
+
+/// The one place of an input that is certain to be meant: a topic that carries nothing else, or a payload in which its
+/// place is known. The topics of the settings count only where no rule that was written may read it.
+fn the_place(places: &[Place]) -> Option<&Place> {
+    let written: Vec<_> = places.iter().filter(|place| !place.is_built_in).collect();
+    let meant: Vec<_> = written.iter().copied().filter(|place| place.is_meant).collect();
+    match (meant.as_slice(), written.as_slice()) {
+        ([], []) => places.iter().find(|place| place.is_exact()),
+        (meant, _) => meant.iter().copied().find(|place| place.is_exact()),
+    }
+}
+
+fn source(place: Place) -> Source {
+    let pointer = place.pointer.filter(|pointer| !pointer.is_empty());
+    Source { rule: place.rule, topic: place.topic, pointer }
 }
 
 fn described(target: &TargetSpec, what: &str) -> String {

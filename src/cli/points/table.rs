@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::list::{Point, PointList};
 use crate::domain::prediction::SCHEMA_VERSION;
 
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 16] = [
     "unit",
     "point",
     "kind",
@@ -21,6 +21,7 @@ const COLUMNS: [&str; 15] = [
     "bacnet_units",
     "brick",
     "haystack",
+    "sources",
 ];
 
 /// RFC 4180, with a line of names.
@@ -36,18 +37,19 @@ pub(super) fn csv(list: &PointList) -> String {
     text
 }
 
-fn cells(point: &Point) -> [String; 15] {
+fn cells(point: &Point) -> [String; 16] {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let object = point.bacnet.as_ref();
+    let sources: Vec<_> = point.sources.iter().map(ToString::to_string).collect();
     [
         point.unit.clone(),
         point.name.clone(),
         point.kind.name().to_owned(),
-        point.description.clone(),
+        as_text(&point.description),
         point.topic.clone(),
         text(&point.pointer),
         text(&point.flags_topic),
-        point.measured_in.clone(),
+        as_text(&point.measured_in),
         point.values.unwrap_or_default().to_owned(),
         object.map_or("", |object| object.kind).to_owned(),
         object.map_or_else(String::new, |object| object.instance.to_string()),
@@ -55,7 +57,15 @@ fn cells(point: &Point) -> [String; 15] {
         object.and_then(|object| object.units).unwrap_or_default().to_owned(),
         text(&point.brick),
         text(&point.haystack),
+        as_text(&sources.join("; ")),
     ]
+}
+
+/// A cell that people read, so that a spreadsheet does not take it for a formula and run it: the texts of a bundle come
+/// from whoever made that. Names and topics stay as they are, as gateways take them by the letter.
+fn as_text(cell: &str) -> String {
+    let is_formula = cell.len() > 1 && cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
+    format!("{}{cell}", if is_formula { "'" } else { "" })
 }
 
 fn quoted(cell: &str) -> Cow<'_, str> {

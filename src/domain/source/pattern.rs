@@ -95,9 +95,17 @@ impl Pattern {
     /// The subscription filter.
     #[must_use]
     pub fn filter(&self) -> String {
+        self.filter_of(None, None)
+    }
+
+    /// The filter of the topics that tell this unit and this sensor; of any, where none is given.
+    #[must_use]
+    pub(super) fn filter_of(&self, unit: Option<&str>, sensor: Option<&str>) -> String {
         let levels = self.levels.iter().map(|level| match level {
             Level::Text(text) => text.as_str(),
-            _ => "+",
+            Level::Unit => unit.unwrap_or("+"),
+            Level::Sensor => sensor.unwrap_or("+"),
+            Level::AnyOne => "+",
         });
         levels.chain(self.is_open.then_some("#")).collect::<Vec<_>>().join("/")
     }

@@ -50,8 +50,8 @@ pub(super) struct Traits {
     /// Keys of a rule that mean something here, beside those that always do.
     keys: &'static [&'static str],
     /// Where the readings, value, time and sensor's name stand unless the rule says otherwise.
-    at: &'static str,
-    value: &'static str,
+    pub(super) at: &'static str,
+    pub(super) value: &'static str,
     time: &'static str,
     sensor: &'static str,
     /// How times are written unless the rule says otherwise.

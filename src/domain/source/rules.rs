@@ -82,6 +82,10 @@ impl Rules {
         self.bound.iter().map(|bound| &bound.rule)
     }
 
+    pub(super) fn bound(&self) -> &[Bound] {
+        &self.bound
+    }
+
     /// Index of the channel called `name`.
     #[must_use]
     pub fn channel(&self, name: &str) -> Option<usize> {

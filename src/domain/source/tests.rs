@@ -10,11 +10,11 @@ pub(super) const CHANNELS: [Channel<'static>; 3] = [
 ];
 
 /// What a rule for `u/{unit}/s` or the topic given is, of a kind.
-fn spec(kind: &str, topic: &str) -> RuleSpec {
+pub(super) fn spec(kind: &str, topic: &str) -> RuleSpec {
     RuleSpec { name: "r".into(), topic: topic.into(), kind: kind.into(), ..RuleSpec::default() }
 }
 
-fn rules(specs: Vec<RuleSpec>) -> Rules {
+pub(super) fn rules(specs: Vec<RuleSpec>) -> Rules {
     let rules: Vec<Rule> = specs.into_iter().map(|spec| Rule::new(spec, &ZoneSpec::utc()).unwrap()).collect();
     let frame = TopicTemplate::parse("hvac/{unit}/sensors", &["unit"], true).unwrap();
     let reading = TopicTemplate::parse("hvac/{unit}/sensors/{sensor}", &["unit", "sensor"], true).unwrap();
