@@ -1,5 +1,7 @@
 //! Lists of points as `cooltwin points` writes them; that others read them, `tests/python/points.py` shows.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::bundles;
@@ -110,6 +112,33 @@ fn inputs_are_listed_where_source_rules_read_them() {
     assert_eq!(input(&example("seed", "c2"), "c2", "UCAIT")["topic"], "hvac/c2/sensors/UCAIT");
     let csv = listed("csv", &["--inputs", "--config", "config/examples/seed.toml", "--unit", "c2"]);
     assert!(csv.contains("topics.frame: hvac/c2/sensors; topics.reading: hvac/c2/sensors/UCAIT"), "{csv}");
+}
+
+#[test]
+fn tags_of_a_bundle_are_markers_and_never_stand_in_the_place_of_a_value() {
+    let path = "bundle.path=tests/bundles/tiny";
+    let grid =
+        listed("haystack", &["--inputs", "--unit", "c1", "--set", path, "--set", "engine.target_flags=true"]);
+    let grid: Value = serde_json::from_str(&grid).unwrap();
+    let rows = grid["rows"].as_array().unwrap();
+    let marker = json!({ "_kind": "marker" });
+    for (name, tags) in
+        [("c1 R", ["inlet", "air", "temp"]), ("c1 prediction_T", ["discharge", "water", "temp"])]
+    {
+        let row = rows.iter().find(|row| row["dis"] == name).unwrap();
+        assert!(tags.iter().all(|tag| row[tag] == marker), "{row}");
+        assert_eq!((&row["kind"], &row["unit"]), (&json!("Number"), &json!("°C")));
+    }
+    // Whatever has a value in any row is no marker of a bundle's.
+    let is_value = |(key, value): (&String, &Value)| (*value != marker).then(|| key.clone());
+    let values: BTreeSet<String> =
+        rows.iter().flat_map(|row| row.as_object().unwrap().iter().filter_map(is_value)).collect();
+    assert!(values.len() > 10, "{values:?}");
+    for key in values.iter().map(String::as_str).chain(["equip", "siteRef", "Temp", "mqttPassword"]) {
+        let written = bundle_with("haystack = \"inlet air temp\"", &format!("haystack = \"air {key}\""));
+        let path = format!("bundle.path={}", written.path().display());
+        fails(&["check", "--set", &path], "", 78, "sensors[0] `R`: haystack");
+    }
 }
 
 #[test]

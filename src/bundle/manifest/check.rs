@@ -15,6 +15,30 @@ use crate::domain::prediction::DOCUMENT_FIELDS;
 /// Keys of a frame that speak of the frame itself; a channel of that name would never be read.
 const FRAME_KEYS: [&str; 2] = ["time", "unit"];
 
+/// Haystack's tags with a value of their own, which are no markers: most of them a point has already, and a marker of
+/// the bundle would stand in the place of its id, its unit or its kind.
+pub(super) const VALUE_TAGS: [&str; 15] = [
+    "id",
+    "dis",
+    "doc",
+    "kind",
+    "unit",
+    "enum",
+    "tz",
+    "mod",
+    "equip",
+    "curVal",
+    "curStatus",
+    "curErr",
+    "hisMode",
+    "bacnetCur",
+    "ver",
+];
+/// The same by their beginnings: those of our own.
+const OWN_TAGS: [&str; 2] = ["mqtt", "cooltwin"];
+/// The same by their ends: references.
+const REFERENCE: &str = "Ref";
+
 /// Problems collected, each with its place.
 #[derive(Debug, Default)]
 pub(super) struct Problems(pub(super) Vec<String>);
@@ -292,22 +316,30 @@ fn check_name(place: &str, name: &str, problems: &mut Problems) {
 
 /// Tags stand in graphs as names, not as texts.
 fn check_tags(place: &str, brick: Option<&str>, haystack: Option<&str>, problems: &mut Problems) {
-    let is_name = |text: &str| {
-        text.starts_with(|c: char| c.is_ascii_alphabetic())
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    };
-    if brick.is_some_and(|class| !is_name(class)) {
+    let is_name = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if brick.is_some_and(|class| !class.starts_with(|c: char| c.is_ascii_alphabetic()) || !is_name(class)) {
         problems.add(
             place,
             "brick is to be the name of a class alone, such as \"Return_Air_Temperature_Sensor\"",
         );
     }
-    if haystack.is_some_and(|tags| !tags.split_whitespace().all(is_name)) {
+    let tags = || haystack.into_iter().flat_map(str::split_whitespace);
+    if !tags().all(|tag| tag.starts_with(|c: char| c.is_ascii_lowercase()) && is_name(tag)) {
         problems.add(
             place,
-            "haystack is to be names of markers with blanks between, such as \"discharge air temp\"",
+            "haystack is to be names of markers with blanks between, such as \"discharge air temp\"; each begins with \
+             a lower-case letter",
         );
     }
+    for tag in tags().filter(|tag| has_value(tag)) {
+        let remedy = "the point list gives its value where there is one; remove it";
+        problems.add(place, format!("haystack has `{tag}`, which is no marker: {remedy}"));
+    }
+}
+
+/// Whether a tag is one that has a value.
+fn has_value(tag: &str) -> bool {
+    VALUE_TAGS.contains(&tag) || tag.ends_with(REFERENCE) || OWN_TAGS.iter().any(|own| tag.starts_with(own))
 }
 
 /// Channels are read from topics and frames.
