@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::documents;
 use crate::support::{
     Answer, Broker, Client, Config, Daemon, Http, cooltwin, eventually, frame, reference_bundle, stdout,
 };
@@ -345,6 +346,12 @@ fn what_is_published_can_be_watched() {
     );
     let (_, health) = next("health");
     assert_eq!(health["topic"], "cooltwin/test/health");
+    // As published over MQTT, to the letter of the same schemas.
+    for (kind, document) in
+        [("health", &snapshot["health"]), ("prediction", &state["document"]), ("health", &health["document"])]
+    {
+        assert_eq!(documents::fits(kind, document), Ok(()));
+    }
 }
 
 #[test]

@@ -13,6 +13,8 @@
 )]
 
 mod configuration;
+#[path = "../documents.rs"]
+mod documents;
 mod faults;
 mod health;
 mod home_assistant;
@@ -24,6 +26,7 @@ mod link;
 mod predictions;
 mod reconnecting;
 mod robustness;
+mod schemas;
 mod secrets;
 mod security;
 mod seed;

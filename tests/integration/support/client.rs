@@ -1,12 +1,15 @@
-//! A client that subscribes, publishes, and remembers all it got.
+//! A client that subscribes, publishes, and remembers all it got. Whatever it gets on a topic of the daemon must be what the
+//! published schemas say, or the test fails.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use rumqttc::{Event, MqttOptions, Outgoing, Packet, QoS};
 
 use super::{Broker, eventually};
+use crate::documents;
 
 /// Largest packet either way: the tests send messages that nobody should.
 const MAX_PACKET_BYTES: usize = 64 * 1024 * 1024;
@@ -38,10 +41,41 @@ impl Message {
 #[derive(Default)]
 struct Seen {
     messages: Mutex<Vec<Message>>,
+    /// How many documents of each kind there were among all that ever came.
+    kinds: Mutex<BTreeMap<&'static str, u64>>,
+    /// What came on the daemon's topics and is not what it should be.
+    misshapen: Mutex<Vec<String>>,
     connects: AtomicU64,
     subscribed: AtomicU64,
     acknowledged: AtomicU64,
     stop: AtomicBool,
+}
+
+impl Seen {
+    /// Takes a message that came, once it is looked at: nobody waits for what is misshapen.
+    fn take(&self, message: Message) {
+        match documents::check(&message.topic, &message.payload) {
+            Ok(Some(kind)) if !message.payload.is_empty() => {
+                *self.kinds.lock().unwrap().entry(kind).or_default() += 1;
+            }
+            // What removes a document is none.
+            Ok(_) => {}
+            Err(error) => self.misshapen.lock().unwrap().push(error),
+        }
+        self.messages.lock().unwrap().push(message);
+    }
+
+    /// What came, provided that all of it has the form that is published.
+    fn messages(&self) -> MutexGuard<'_, Vec<Message>> {
+        self.assert_shape();
+        self.messages.lock().unwrap()
+    }
+
+    fn assert_shape(&self) {
+        // Not held while failing: the lock would be poisoned for whoever looks next.
+        let misshapen = self.misshapen.lock().unwrap().join("\n");
+        assert!(misshapen.is_empty(), "{misshapen}");
+    }
 }
 
 /// A connected client; it connects and subscribes again by itself.
@@ -115,24 +149,30 @@ impl Client {
 
     /// All that came so far.
     pub(crate) fn messages(&self) -> Vec<Message> {
-        self.seen.messages.lock().unwrap().clone()
+        self.seen.messages().clone()
     }
 
     /// What came so far on one topic.
     pub(crate) fn on(&self, topic: &str) -> Vec<Message> {
-        let messages = self.seen.messages.lock().unwrap();
+        let messages = self.seen.messages();
         messages.iter().filter(|message| message.topic == topic).cloned().collect()
+    }
+
+    /// How many documents of each kind have come since it connected, whether forgotten since or not.
+    pub(crate) fn kinds(&self) -> BTreeMap<&'static str, u64> {
+        self.seen.assert_shape();
+        self.seen.kinds.lock().unwrap().clone()
     }
 
     /// Forgets what came so far.
     pub(crate) fn clear(&self) {
-        self.seen.messages.lock().unwrap().clear();
+        self.seen.messages().clear();
     }
 
     /// Waits for a message that has come already or will.
     pub(crate) fn wait(&self, what: &str, wanted: impl Fn(&Message) -> bool) -> Message {
         eventually(what, || {
-            let messages = self.seen.messages.lock().unwrap();
+            let messages = self.seen.messages();
             messages.iter().find(|message| wanted(message)).cloned()
         })
     }
@@ -172,6 +212,10 @@ impl Drop for Client {
     fn drop(&mut self) {
         self.seen.stop.store(true, Ordering::Relaxed);
         let _ = self.handle.try_disconnect();
+        // Also what no test asked for.
+        if !std::thread::panicking() {
+            self.seen.assert_shape();
+        }
     }
 }
 
@@ -192,7 +236,7 @@ fn serve(mut connection: rumqttc::Connection, seen: &Seen, client: &rumqttc::Cli
             }
             Ok(Event::Incoming(Packet::Publish(publish))) => {
                 let (topic, payload, retained) = (publish.topic, publish.payload.to_vec(), publish.retain);
-                seen.messages.lock().unwrap().push(Message { topic, payload, retained });
+                seen.take(Message { topic, payload, retained });
             }
             Ok(Event::Outgoing(Outgoing::Disconnect)) => return,
             Ok(_) => {}

@@ -16,6 +16,7 @@ use rumqttc::mqttbytes::v4::{Packet, PubAck, Publish, Subscribe};
 use serde_json::Value;
 
 use super::wire::Wire;
+use crate::documents;
 
 /// Units that the frames come from in turn.
 pub(crate) const UNITS: u64 = 8;
@@ -31,6 +32,9 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
 const PACE: Duration = Duration::from_millis(2);
 /// Nothing new for so long, and what is missing counts as lost.
 const GIVE_UP: Duration = Duration::from_mins(1);
+/// So many documents are held against their schema one by one, and behind them each of so many: thousands come a second.
+const LOOK_AT: u64 = 1_000;
+const LOOK_AT_EACH: u64 = 16;
 
 /// The frame of a number; with `time` it has a time of its own.
 fn frame(number: u64, time: Option<Duration>) -> String {
@@ -63,6 +67,7 @@ struct Record {
     unrecognisable: u64,
     strange: Vec<String>,
     last_new: Option<Instant>,
+    documents: u64,
 }
 
 /// What became of the frames.
@@ -76,7 +81,7 @@ pub(crate) struct Tally {
     pub(crate) duplicates: u64,
     /// Of them those with another time than the first, so that nothing tells that they are duplicates.
     pub(crate) unrecognisable: u64,
-    /// Documents that belong to no frame.
+    /// Documents that belong to no frame, or are not what their schema says.
     pub(crate) strange: Vec<String>,
 }
 
@@ -234,6 +239,13 @@ fn observe(
 }
 
 fn note(record: &mut Record, publish: &Publish, begin: Instant) {
+    record.documents += 1;
+    if (record.documents <= LOOK_AT || record.documents.is_multiple_of(LOOK_AT_EACH))
+        && let Err(error) = documents::check(&publish.topic, &publish.payload)
+        && record.strange.len() < 10
+    {
+        record.strange.push(error);
+    }
     let document: Value = serde_json::from_slice(&publish.payload).unwrap_or_default();
     let number = number(&document).filter(|number| {
         publish.topic == format!("hvac/unit-{}/predictions", number % UNITS) && *number < 25_000_000
