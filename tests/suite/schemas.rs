@@ -265,3 +265,44 @@ fn what_comes_in_is_read_as_the_schemas_say() {
         assert!(!is_taken, "{reading}");
     }
 }
+
+/// The JSON blocks of a guide, each with the schema that is named last before it.
+fn examples(guide: &str) -> Vec<(String, Value)> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(guide)).unwrap();
+    let mut schema = None;
+    let mut found = Vec::new();
+    let mut parts = text.split("```");
+    while let (Some(prose), block) = (parts.next(), parts.next()) {
+        let named = prose.rsplit_once(".schema.json)").and_then(|(before, _)| before.rsplit_once('/'));
+        schema = named.map(|(_, name)| name.to_owned()).or(schema);
+        let Some(json) = block.and_then(|block| block.strip_prefix("json\n")) else { continue };
+        let document = serde_json::from_str(json).unwrap_or_else(|error| panic!("{guide}: {error}: {json}"));
+        found
+            .push((schema.clone().unwrap_or_else(|| panic!("{guide}: of which schema is {json}")), document));
+    }
+    found
+}
+
+#[test]
+fn examples_are_what_their_schemas_say_and_nothing_broken_is() {
+    let examples = examples("docs/mqtt.md");
+    for (name, document) in &examples {
+        assert_eq!(fits(name, document), Ok(()), "{document}");
+        if name == "frame" || name == "reading" {
+            // Read more widely: see above.
+            continue;
+        }
+        for (what, document) in broken(name, document) {
+            assert!(fits(name, &document).is_err(), "{name}{what} is let through: {document}");
+        }
+    }
+    let shown: BTreeSet<&str> = examples.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(shown, OUT.into_iter().chain(IN).collect(), "every document has an example");
+}
+
+#[test]
+fn the_first_example_that_anybody_sees_is_one() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let prediction: Value = serde_json::from_str(between(&readme, "```json\n", "```")).unwrap();
+    assert_eq!(fits("prediction", &prediction), Ok(()));
+}
