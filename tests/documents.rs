@@ -16,7 +16,9 @@ pub(crate) const OUT: [&str; 8] =
 pub(crate) const IN: [&str; 3] = ["command", "frame", "reading"];
 /// What goes out as bare text.
 pub(crate) const TEXTS: [&str; 4] = ["flags", "number", "probe", "status"];
-/// Of what goes out, that which is removed by an empty retained message.
+/// Of what goes out, that which the broker keeps.
+pub(crate) const RETAINED: [&str; 4] = ["alarm", "flags", "state", "status"];
+/// Of that, what an empty retained message removes.
 const REMOVABLE: [&str; 3] = ["alarm", "flags", "state"];
 /// Fields that may be left out.
 const OPTIONAL: [(&str, &str); 3] =
@@ -55,7 +57,7 @@ pub(crate) fn fits(name: &str, document: &Value) -> Result<(), String> {
 }
 
 /// What is published on a topic that has the name it has by default.
-fn kind_of(topic: &str) -> Option<&'static str> {
+pub(crate) fn kind_of(topic: &str) -> Option<&'static str> {
     let levels: Vec<&str> = topic.split('/').collect();
     Some(match levels[..] {
         ["hvac", "predictions", "results"] => "seed-result",
@@ -92,7 +94,11 @@ fn kind_by_shape(document: &Value) -> Option<&'static str> {
 pub(crate) fn check(topic: &str, payload: &[u8]) -> Result<Option<&'static str>, String> {
     let document = serde_json::from_slice::<Value>(payload).ok();
     let by_topic = kind_of(topic);
-    let Some(kind) = by_topic.or_else(|| kind_by_shape(document.as_ref()?)) else { return Ok(None) };
+    let Some(kind) = by_topic.or_else(|| kind_by_shape(document.as_ref()?)) else {
+        // Below this level the daemon speaks alone, but for commands.
+        let is_own = topic.starts_with("cooltwin/") && topic.split('/').nth(2) != Some("cmd");
+        return if is_own { Err(format!("{topic}: no schema is of this topic")) } else { Ok(None) };
+    };
     let outcome = if payload.is_empty() && REMOVABLE.contains(&kind) {
         Ok(())
     } else if TEXTS.contains(&kind) {

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::Value;
 
-use crate::documents::{self, OUT, TEXTS};
+use crate::documents::{self, OUT, RETAINED, TEXTS};
 use crate::support::{Broker, Client, Config, eventually, frame};
 
 /// Publishes frames on a topic until a document comes on another: what comes before the subscription goes nowhere.
@@ -90,6 +90,14 @@ fn every_kind_of_document_is_what_its_schema_says() {
 
     let all: BTreeSet<&str> = OUT.into_iter().chain(TEXTS).collect();
     assert_eq!(client.kinds().into_keys().collect::<BTreeSet<_>>(), all);
+    // Who comes later gets what is retained, of each kind that is, and nothing else.
+    let late = Client::connect(&broker, &["hvac/#", "cooltwin/#"]);
+    late.wait_text("cooltwin/test/status", "offline");
+    standing(&late, "cooltwin/test/alarms/reload_failed");
+    standing(&late, "hvac/attic/state");
+    late.wait_on("hvac/attic/predictions/T/flags");
+    assert!(late.messages().iter().all(|message| message.retained));
+    assert_eq!(late.kinds().into_keys().collect::<Vec<_>>(), RETAINED);
     // The schemas look at all of them: broken anywhere, none is let through.
     let documents = one_of_each(&client);
     assert_eq!(documents.len(), OUT.len());

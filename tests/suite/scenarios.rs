@@ -168,7 +168,13 @@ impl Run {
             let _ = match effect {
                 Effect::Publish(publish) => {
                     match documents::check(&publish.topic, &publish.payload) {
-                        Ok(kind) => self.kinds.extend(kind),
+                        Ok(Some(kind)) if publish.retain != documents::RETAINED.contains(&kind) => {
+                            self.misshapen.push(format!("{}: retained is {}", publish.topic, publish.retain));
+                        }
+                        Ok(Some(kind)) => drop(self.kinds.insert(kind)),
+                        Ok(None) => {
+                            self.misshapen.push(format!("{}: no schema is of this topic", publish.topic));
+                        }
                         Err(error) => self.misshapen.push(error),
                     }
                     let text = String::from_utf8(publish.payload).unwrap();

@@ -8,7 +8,7 @@ use cooltwin::domain::quality::ReasonSubject;
 use cooltwin::domain::{AlarmId, Decoder, PayloadKeys, Quality, Reason, RejectReason, ZoneSpec};
 use serde_json::{Value, json};
 
-use super::documents::{IN, OUT, broken, check_input, file, fits};
+use super::documents::{IN, OUT, RETAINED, TEXTS, broken, check, check_input, file, fits, kind_of};
 
 fn schema(name: &str) -> Value {
     serde_json::from_str(&fs::read_to_string(file(name)).unwrap()).unwrap()
@@ -211,6 +211,64 @@ fn targets_have_any_name_and_are_numbers() {
     }
 }
 
+#[test]
+fn topic_and_payload_are_looked_at_together() {
+    let prediction = prediction().to_string();
+    let state = json!({
+        "schema": 1, "unit": "c1", "state": "predicting", "reasons": [], "quality": "good", "time": "2026-03-01T12:00:00Z",
+        "model": { "id": "m", "version": "1", "sha256": "0123456789abcdef" },
+    })
+    .to_string();
+    let alarm = |id: &str, unit: &str| {
+        format!(
+            r#"{{"schema":1,"id":"{id}","severity":"warning",{unit}"since":"2026-03-01T12:00:00Z","text":"a","remedy":"b"}}"#
+        )
+    };
+    let of_unit = alarm("unit_silent", r#""unit":"c1","#);
+    let of_daemon = alarm("reload_failed", "");
+    let right = [
+        ("hvac/c1/predictions", prediction.as_str(), Some("prediction")),
+        ("site/any/thing", &prediction, Some("prediction")),
+        ("hvac/c1/state", &state, Some("state")),
+        ("hvac/c1/state", "", Some("state")),
+        ("hvac/c1/alarms/unit_silent", &of_unit, Some("alarm")),
+        ("cooltwin/main/alarms/reload_failed", &of_daemon, Some("alarm")),
+        ("hvac/c1/predictions/T", "-20.5", Some("number")),
+        ("hvac/c1/predictions/T/flags", "0100", Some("flags")),
+        ("cooltwin/main/status", "offline", Some("status")),
+        ("cooltwin/main/probe", "93c6fb3610d7de91-12", Some("probe")),
+        ("hvac/c1/sensors", "{}", None),
+        ("homeassistant/status", "online", None),
+        ("of/others", r#"{"schema":1}"#, None),
+    ];
+    for (topic, payload, kind) in right {
+        assert_eq!(check(topic, payload.as_bytes()), Ok(kind), "{topic}");
+    }
+    let wrong = [
+        ("hvac/c2/predictions", prediction.as_str()),
+        ("hvac/c1/predictions", &state),
+        ("hvac/c1/predictions", ""),
+        ("hvac/c2/state", &state),
+        ("hvac/c2/alarms/unit_silent", &of_unit),
+        ("hvac/c1/alarms/other", &of_unit),
+        ("hvac/c1/alarms/reload_failed", &of_daemon),
+        ("cooltwin/main/alarms/unit_silent", &of_unit),
+        ("hvac/c1/predictions/T", "NaN"),
+        ("hvac/c1/predictions/T", "1,5"),
+        ("hvac/c1/predictions/T/flags", "0200"),
+        ("hvac/c1/predictions/T/flags", "010"),
+        ("cooltwin/main/status", "Online"),
+        ("cooltwin/main/status", ""),
+        ("cooltwin/main/probe", "1-1"),
+    ];
+    for (topic, payload) in wrong {
+        let error = check(topic, payload.as_bytes()).expect_err(topic);
+        assert!(error.starts_with(&format!("{topic}: {payload}\nis no ")), "{error}");
+    }
+    check("cooltwin/main/news", b"{}").expect_err("nothing is published that no schema describes");
+    assert_eq!(check("cooltwin/main/cmd/health", b"{}"), Ok(None));
+}
+
 /// What fits is read without a complaint of its form; the other way round the reader takes more than it promises.
 #[test]
 fn what_comes_in_is_read_as_the_schemas_say() {
@@ -298,6 +356,22 @@ fn examples_are_what_their_schemas_say_and_nothing_broken_is() {
     }
     let shown: BTreeSet<&str> = examples.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(shown, OUT.into_iter().chain(IN).collect(), "every document has an example");
+}
+
+#[test]
+fn the_guide_tells_what_is_retained() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/mqtt.md")).unwrap();
+    let own = between(&text, "| topic | QoS | retained | what | payload |\n|---|---|---|---|---|\n", "\n\n");
+    let mut told = BTreeSet::new();
+    for row in own.lines() {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let topic = cells[0].trim_matches('`').replace("{command}", "health");
+        let kind = kind_of(&topic).unwrap_or_else(|| panic!("{topic} is of no kind"));
+        assert_eq!(cells[2], if RETAINED.contains(&kind) { "yes" } else { "no" }, "{topic}");
+        told.insert(kind);
+    }
+    let own = OUT.into_iter().filter(|kind| !kind.starts_with("seed-") && *kind != "reload-answer");
+    assert_eq!(told, own.chain(TEXTS).collect());
 }
 
 #[test]
