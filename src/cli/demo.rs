@@ -10,7 +10,6 @@ mod feed;
 mod screen;
 mod view;
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ use tokio::time::{Instant, timeout};
 
 use super::exit::complain;
 use super::mqtt::Address;
-use super::{Failure, Outcome, model};
+use super::{Failure, Outcome, model, terminal};
 use crate::bundle::Bundle;
 use crate::daemon::logging::LogVolume;
 use crate::daemon::settings::Settings;
@@ -139,9 +138,7 @@ fn view(args: &Args, bundle: &Bundle, fault: &FaultSpec, port: u16) -> View {
         from_row: fault.from_row,
         name: format!("{}:{}", fault.kind, fault.severity),
     };
-    let is_terminal =
-        std::io::stdout().is_terminal() && std::env::var_os("TERM").is_some_and(|t| t != "dumb");
-    let style = match (args.json, is_terminal) {
+    let style = match (args.json, terminal::is_drawable()) {
         (true, _) => Style::Json,
         (false, true) => Style::Screen,
         (false, false) => Style::Lines,
@@ -150,7 +147,7 @@ fn view(args: &Args, bundle: &Bundle, fault: &FaultSpec, port: u16) -> View {
         port,
         speed: f64::from(args.speed),
         bundle: format!("{} {}", bundle.identity.id, bundle.identity.version),
-        with_colour: is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        with_colour: terminal::is_coloured(),
     };
     View::new(Board::new(targets.collect(), Some(plan)), frame, style)
 }

@@ -9,12 +9,17 @@ use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
 
 use super::run::SourceArgs;
+use super::terminal::{clean, escape};
 use super::{Failure, Outcome, output};
 use crate::daemon::settings::{BundleSettings, Checked, Settings};
 use crate::daemon::{Answer, Reply, ask};
 
 /// Shortest and longest time to wait, in seconds: a slow link takes its time, a health check must not hang.
 const PATIENCE_S: std::ops::RangeInclusive<f64> = 0.1..=600.0;
+
+/// Longest line that is printed, in characters: the lists of drops and alarms have their bounds, what others publish in the
+/// daemon's name has none.
+const MAX_LINE: usize = 4_000;
 
 /// Arguments of `cooltwin health`.
 #[derive(Debug, clap::Args)]
@@ -29,7 +34,7 @@ pub struct Args {
     json: bool,
 }
 
-fn patience(text: &str) -> Result<Duration, String> {
+pub(super) fn patience(text: &str) -> Result<Duration, String> {
     let seconds = text.strip_suffix('s').unwrap_or(text).parse().ok();
     seconds
         .filter(|seconds| PATIENCE_S.contains(seconds))
@@ -42,7 +47,7 @@ fn patience(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// Wrong configuration (78); a daemon that is offline or does not answer, or a broker that cannot be reached (1).
 pub fn health(args: &Args) -> Outcome {
-    let (settings, checked) = settings(args)?;
+    let (settings, checked) = settings(&args.source)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -62,11 +67,23 @@ pub fn health(args: &Args) -> Outcome {
 }
 
 /// The settings as the daemon reads them. The models are its own affair: whoever asks need not have them.
-fn settings(args: &Args) -> Result<(Settings, Checked), Failure> {
-    let mut settings = args.source.source().load().map_err(Failure::configuration)?;
-    settings.bundle = BundleSettings { path: Some(PathBuf::from("/")), public_key: None };
+pub(super) fn settings(source: &SourceArgs) -> Result<(Settings, Checked), Failure> {
+    let mut settings = source.source().load().map_err(Failure::configuration)?;
+    let nowhere = BundleSettings { path: Some(PathBuf::from("/")), public_key: None };
+    let bundle = std::mem::replace(&mut settings.bundle, nowhere);
     let checked = settings.check().map_err(Failure::configuration)?;
+    settings.bundle = bundle;
     Ok((settings, checked))
+}
+
+/// Why the daemon is not well, by what came of asking: a word that stays the same over versions, and a sentence.
+pub(super) fn problem(
+    answer: &Answer,
+    settings: &Settings,
+    checked: &Checked,
+    limit: Duration,
+) -> Option<(&'static str, String)> {
+    Verdict::of(answer, settings, checked, limit).problem
 }
 
 /// What the reply means.
@@ -147,7 +164,7 @@ impl Verdict {
             "refused": self.refused,
             "health": health,
         });
-        format!("{verdict}\n")
+        escape(&verdict.to_string()) + "\n"
     }
 
     /// What there is to know at a glance; nothing when nothing is known.
@@ -157,7 +174,7 @@ impl Verdict {
         let health = Document(health);
         let mut line = |name: &str, value: String| {
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "{name:<12}{value}");
+            let _ = writeln!(text, "{name:<12}{}", clean(&value, MAX_LINE));
         };
         let name = health.text("/instance");
         line("healthy", format!("{name} is online and answers within {} ms", millis(*after)));
@@ -204,27 +221,27 @@ fn millis(time: Duration) -> f64 {
 }
 
 /// A health document, maybe of another version: what is missing reads as nothing.
-struct Document<'d>(&'d Value);
+pub(super) struct Document<'d>(pub(super) &'d Value);
 
 impl Document<'_> {
-    fn text(&self, pointer: &str) -> &str {
+    pub(super) fn text(&self, pointer: &str) -> &str {
         self.0.pointer(pointer).and_then(Value::as_str).unwrap_or("unknown")
     }
 
-    fn count(&self, pointer: &str) -> u64 {
+    pub(super) fn count(&self, pointer: &str) -> u64 {
         self.0.pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
     }
 
-    fn number(&self, pointer: &str) -> f64 {
+    pub(super) fn number(&self, pointer: &str) -> f64 {
         self.0.pointer(pointer).and_then(Value::as_f64).unwrap_or(0.0)
     }
 
-    fn list(&self, pointer: &str) -> Vec<&str> {
+    pub(super) fn list(&self, pointer: &str) -> Vec<&str> {
         let list = self.0.pointer(pointer).and_then(Value::as_array);
         list.into_iter().flatten().filter_map(Value::as_str).collect()
     }
 
-    fn broker(&self) -> String {
+    pub(super) fn broker(&self) -> String {
         let mut text = format!("{}, {}", self.text("/broker/url"), self.text("/broker/state"));
         if let Some(problem) = self.0.pointer("/broker/problem").and_then(Value::as_str) {
             let _ = write!(text, ", {problem}");
@@ -236,14 +253,14 @@ impl Document<'_> {
         text
     }
 
-    fn drops(&self) -> String {
+    pub(super) fn drops(&self) -> String {
         let drops = self.0.pointer("/drops").and_then(Value::as_object);
         let parts: Vec<_> =
             drops.into_iter().flatten().map(|(reason, count)| format!("{reason} {count}")).collect();
         if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
     }
 
-    fn alarms(&self) -> String {
+    pub(super) fn alarms(&self) -> String {
         let mut parts: Vec<_> = self.list("/alarms/standing").into_iter().map(str::to_owned).collect();
         let of_units = self.count("/alarms/units");
         if of_units > 0 {
@@ -312,6 +329,14 @@ mod tests {
             summary.contains("model       unknown unknown (unknown)") && summary.contains("alarms      none")
         );
         assert!(!summary.contains("last error"), "{summary}");
+    }
+
+    #[test]
+    fn nothing_in_a_document_is_a_command_for_the_terminal() {
+        let verdict =
+            verdict("{\"version\": \"\\u001b[2J\\u009b31m\", \"alarms\": {\"standing\": [\"a\\r\\nb\"]}}");
+        let printed = verdict.summary() + &verdict.json(&Settings::default());
+        assert!(!printed.contains(|c: char| c.is_control() && c != '\n'), "{printed:?}");
     }
 
     #[test]

@@ -24,8 +24,10 @@ pub mod run;
 pub mod seal;
 pub mod simulate;
 pub mod stats;
+mod terminal;
 #[cfg(test)]
 mod tests;
+pub mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -73,6 +75,21 @@ Examples:
   cooltwin health --config /etc/cooltwin/cooltwin.toml
   cooltwin health --config /etc/cooltwin/cooltwin.toml --json | jq .health.units
   HEALTHCHECK CMD [\"cooltwin\", \"health\", \"--timeout\", \"5\"]   (in a container)";
+
+const WATCH_EXAMPLES: &str = "\
+In a terminal, a screen that is renewed in place; q or Ctrl-C ends it. In a pipe
+or file, a line for each prediction and whatever else happens. A broker or
+daemon that goes away is said to be, and waited for. Nothing is published but
+the question for the daemon's health.
+
+With --once the exit code is 1 when the daemon is offline or does not answer, or
+the broker cannot be reached; 78 when the configuration is wrong.
+
+Examples:
+  cooltwin watch --config /etc/cooltwin/cooltwin.toml
+  cooltwin watch --url http://127.0.0.1:8000 --unit 'roof-*'
+  cooltwin watch --once --json | jq '.units[] | select(.quality != \"good\")'
+  cooltwin watch | tee watched.log";
 
 const EXPLAIN_EXAMPLES: &str = "\
 Nothing is sent and no broker is needed. The exit code is 1 when nothing of the
@@ -131,6 +148,9 @@ enum Command {
     /// Ask the running daemon over the broker how it is; fails unless it is well
     #[command(after_help = HEALTH_EXAMPLES)]
     Health(health::Args),
+    /// Watch the running daemon and its units live in the terminal, over the broker or HTTP
+    #[command(after_help = WATCH_EXAMPLES)]
+    Watch(watch::Args),
     /// Say what becomes of one message: which rule reads it, what is found, converted and refused
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(explain::Args),
@@ -182,6 +202,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Check(args) => check::check(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::Health(args) => health::health(&args),
+        Command::Watch(args) => watch::watch(&args),
         Command::Points(args) => points::points(&args),
         Command::Predict(args) => predict::predict(&args),
         Command::Features(args) => features::features(&args),

@@ -29,7 +29,7 @@ mod worker;
 use desk::Desk;
 pub use health::{BrokerFigures, Figures, LatencyFigures};
 use logging::{Event, LogVolume};
-pub use mqtt::{Answer, Reply, ask};
+pub use mqtt::{Answer, Reply, Sight, ask, observe};
 use reload::Refusal;
 use settings::{LogSettings, Settings, Source};
 use tokio::sync::watch;

@@ -34,3 +34,4 @@ mod signatures;
 mod sparkplug;
 mod support;
 mod warm;
+mod watch;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::board::{Board, SMOOTHED, TargetBoard, UnitBoard};
+use crate::cli::terminal::{Paint, number, paint_of, signed};
 use crate::simulator::format::rfc3339;
 
 /// Up to this many units get a block with all numbers; more get one line each. With the lines around them
@@ -24,8 +25,8 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    fn paint(&self, code: &str, text: &str) -> String {
-        if self.with_colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    fn paint(&self, paint: Paint, text: &str) -> String {
+        if self.with_colour { paint.on(text) } else { text.to_owned() }
     }
 
     /// How to look in from outside.
@@ -36,7 +37,7 @@ impl Frame {
     /// The whole screen, `at` since the start.
     pub(super) fn screen(&self, board: &Board, at: Duration) -> String {
         let mut text = String::new();
-        let title = self.paint("1", "cooltwin demo");
+        let title = self.paint(Paint::Bold, "cooltwin demo");
         let _ = writeln!(text, "{title}   {}, model {}", rate(board, at), self.bundle);
         let time = rfc3339(board.time_us);
         let _ = writeln!(text, "time:     {time}, simulated, {} times real time", self.speed);
@@ -56,7 +57,7 @@ impl Frame {
         let Some(fault) = &board.fault else { return String::new() };
         if board.is_faulty(&fault.unit) {
             let text = format!("fault:    {} at {}: watch its residuals", fault.name, fault.unit);
-            self.paint("1;31", &text)
+            self.paint(Paint::Alarm, &text)
         } else {
             let rows = fault.from_row.saturating_sub(board.rows_sent);
             format!("fault:    none yet; {} sets in at {} in {rows} rows", fault.name, fault.unit)
@@ -69,7 +70,7 @@ impl Frame {
         if let Some(first) = unit.reasons.first() {
             let _ = write!(text, ", {first}");
         }
-        self.paint(colour_of(unit), &text.chars().take(room).collect::<String>())
+        self.paint(paint_of(&unit.quality), &text.chars().take(room).collect::<String>())
     }
 
     /// A few lines for each unit.
@@ -87,7 +88,7 @@ impl Frame {
         for unit in &board.units {
             let inputs = inputs(unit);
             let room = WIDTH.saturating_sub(unit.name.chars().count() + inputs.chars().count() + 4);
-            let (name, quality) = (self.paint("1", &unit.name), self.quality(unit, room));
+            let (name, quality) = (self.paint(Paint::Bold, &unit.name), self.quality(unit, room));
             let _ = writeln!(text, "{name}  {inputs}  {quality}");
             for (target, numbers) in board.targets.iter().zip(&unit.targets) {
                 let line = format!(
@@ -112,11 +113,12 @@ impl Frame {
         }
         text.push('\n');
         for unit in board.units.iter().take(MOST_UNITS) {
-            let quality = self.paint(colour_of(unit), &format!("{:<11}", unit.quality));
+            let quality = self.paint(paint_of(&unit.quality), &format!("{:<11}", unit.quality));
             let _ = write!(text, "{:<12}{quality}", unit.name);
             for numbers in &unit.targets {
                 let part = format!("{:>9}{:>9}", number(numbers.predicted), signed(numbers.residual()));
-                let mark = if numbers.is_marked() { self.paint("1;31", &(part + "!")) } else { part + " " };
+                let mark =
+                    if numbers.is_marked() { self.paint(Paint::Alarm, &(part + "!")) } else { part + " " };
                 text.push_str(&mark);
             }
             text.push('\n');
@@ -127,7 +129,7 @@ impl Frame {
     }
 
     fn marked(&self, line: &str, numbers: &TargetBoard) -> String {
-        if numbers.is_marked() { self.paint("1;31", &format!("{line} !")) } else { line.to_owned() }
+        if numbers.is_marked() { self.paint(Paint::Alarm, &format!("{line} !")) } else { line.to_owned() }
     }
 
     /// All units as lines that can stand in a log, each with the simulated time.
@@ -145,14 +147,6 @@ impl Frame {
         }
         let _ = writeln!(text, "{time} {}; {}", rate(board, at), latency(board));
         text
-    }
-}
-
-fn colour_of(unit: &UnitBoard) -> &'static str {
-    match unit.quality.as_str() {
-        "good" => "32",
-        "uncertain" => "33",
-        _ => "31",
     }
 }
 
@@ -182,14 +176,6 @@ fn inputs(unit: &UnitBoard) -> String {
         latest("UCWF", 2),
         latest("UCFMS", 0)
     )
-}
-
-fn number(value: Option<f64>) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"))
-}
-
-fn signed(value: Option<f64>) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| format!("{value:+.2}"))
 }
 
 #[cfg(test)]

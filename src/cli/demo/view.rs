@@ -12,15 +12,12 @@ use super::feed::Sent;
 use super::screen::Frame;
 use crate::cli::exit::complain;
 use crate::cli::output::{Stdout, bulk};
+use crate::cli::terminal::{Sheet, Surface};
 
 /// How often the screen is drawn: fast enough to look alive, slow enough to read.
 const REDRAW: Duration = Duration::from_millis(250);
 /// How often plain lines are printed.
 const LINES_EVERY: Duration = Duration::from_secs(2);
-/// Hide the cursor, cut long lines instead of wrapping them, clear the screen.
-const OPEN: &str = "\x1b[?25l\x1b[?7l\x1b[2J";
-/// Undo the first two.
-const CLOSE: &str = "\x1b[?7h\x1b[?25h\n";
 
 /// How the board is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,13 +42,18 @@ pub(super) struct View {
     board: Board,
     frame: Frame,
     style: Style,
-    out: io::BufWriter<Stdout>,
+    out: Out,
     start: Instant,
+}
+
+enum Out {
+    Text(io::BufWriter<Stdout>),
+    Screen(Surface<io::BufWriter<Stdout>>),
 }
 
 impl View {
     pub(super) fn new(board: Board, frame: Frame, style: Style) -> Self {
-        Self { board, frame, style, out: bulk(), start: Instant::now() }
+        Self { board, frame, style, out: Out::Text(bulk()), start: Instant::now() }
     }
 
     /// Shows what happens until both sources end.
@@ -62,7 +64,9 @@ impl View {
     ) -> anyhow::Result<()> {
         self.start = Instant::now();
         match self.style {
-            Style::Screen => self.print(OPEN)?,
+            Style::Screen => {
+                self.out = Out::Screen(Surface::open(bulk(), Sheet::Own).context("showing the view")?);
+            }
             Style::Lines => self.print(&format!("look in: {}\n", self.frame.invitation()))?,
             Style::Json => complain(&format!("look in: {}", self.frame.invitation())),
         }
@@ -99,16 +103,16 @@ impl View {
         match self.style {
             Style::Json => Ok(()),
             Style::Lines => self.print(&self.frame.lines(&self.board, at)),
-            Style::Screen => {
-                // Each line ends what stood there before; nothing flickers.
-                let screen = self.frame.screen(&self.board, at).replace('\n', "\x1b[K\n");
-                self.print(&format!("\x1b[H{screen}\x1b[K\x1b[J"))
-            }
+            Style::Screen => self.print(&self.frame.screen(&self.board, at)),
         }
     }
 
     fn print(&mut self, text: &str) -> anyhow::Result<()> {
-        self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()).context("showing the view")
+        match &mut self.out {
+            Out::Text(out) => out.write_all(text.as_bytes()).and_then(|()| out.flush()),
+            Out::Screen(surface) => surface.draw(text),
+        }
+        .context("showing the view")
     }
 
     /// Leaves the terminal as it was and sums up.
@@ -116,8 +120,8 @@ impl View {
         let summary = self.board.summary(self.start.elapsed());
         if self.style == Style::Screen {
             self.draw()?;
-            self.print(CLOSE)?;
         }
+        self.out = Out::Text(bulk());
         complain(&summary);
         if self.board.predictions == 0 {
             bail!("not one prediction arrived in {:.0?}; was that too short?", self.start.elapsed());

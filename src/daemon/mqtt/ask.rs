@@ -18,12 +18,12 @@ use crate::daemon::clock;
 use crate::daemon::settings::{Checked, DaemonTopics, Settings};
 
 /// Pause before the question is asked again: a daemon under load may drop it, as it goes with QoS 0.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
+pub(super) const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// How long a daemon that is said to be offline is waited for: it may have been started this moment, and connects when it
 /// has told systemd that it is ready.
 const OFFLINE_GRACE: Duration = Duration::from_secs(2);
 /// Longest wait for the broker to take leave; what was asked is known by then.
-const LEAVE_TIMEOUT: Duration = Duration::from_millis(200);
+pub(super) const LEAVE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// What came of the question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,11 +76,9 @@ impl From<LinkError> for Answer {
 /// Connects, asks, and waits for the answer, all within `limit`.
 pub async fn ask(settings: &Settings, checked: &Checked, limit: Duration) -> Answer {
     let mut link = LinkSettings::new(settings, checked);
-    // The daemon's own id before it, where brokers admit clients by how their ids begin.
-    let unique = clock::monotonic_nanos();
-    link.client_id = format!("{}-health-{}-{unique:x}", link.client_id, std::process::id());
+    link.client_id = own_id(&link.client_id, "health");
     let deadline = Instant::now() + limit;
-    let opened = match timeout(limit, open(&link)).await {
+    let opened = match timeout(limit, greet(&link)).await {
         Ok(opened) => opened,
         Err(_) => Err(LinkError::Unreachable(format!("no answer within {limit:?}"))),
     };
@@ -122,7 +120,14 @@ enum Status {
     Offline,
 }
 
-async fn open(link: &LinkSettings) -> Result<Wire, LinkError> {
+/// A client id of nobody else's. The daemon's own comes first, where brokers admit clients by how their ids begin.
+pub(super) fn own_id(daemon: &str, purpose: &str) -> String {
+    let unique = clock::monotonic_nanos();
+    format!("{daemon}-{purpose}-{}-{unique:x}", std::process::id())
+}
+
+/// Connects with the daemon's login, and without its will and session.
+pub(super) async fn greet(link: &LinkSettings) -> Result<Wire, LinkError> {
     let mut credentials =
         connect::credentials(link).map_err(|error| LinkError::Setup(format!("{error:#}")))?;
     // The will would say that the daemon is offline; a session would be kept for nobody.

@@ -9,6 +9,7 @@ mod error;
 mod exchange;
 mod frames;
 mod intake;
+mod observe;
 mod probe;
 mod wire;
 
@@ -28,6 +29,7 @@ pub(in crate::daemon) use error::TAKEN_OVER;
 pub(in crate::daemon) use exchange::{
     Batch, Command, Epoch, Inbox, LinkEvent, Orders, Outgoing, ProbeRefusal, PublishId, Received,
 };
+pub use observe::{Sight, observe};
 
 use super::settings::{Broker, Checked, MqttSettings, Settings};
 use backoff::{Backoff, End};

@@ -92,7 +92,7 @@ pub(crate) fn cooltwin(arguments: &[&str]) -> Output {
 }
 
 /// Sends a signal by its name.
-fn signal(pid: u32, name: &str) {
+pub(crate) fn signal(pid: u32, name: &str) {
     // `kill` is built into every shell; the program of that name is not on every machine.
     let status = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status().unwrap();
     assert!(status.success(), "process {pid} is no more");
