@@ -206,18 +206,7 @@ impl ModelSet {
         let ModelSet { models, targets, firsts, n_features, n_outputs, joint, buffer } = self;
         let outputs = buffer.get_mut(..n * *n_outputs).unwrap_or_default();
         if let Some(joint) = joint {
-            // What cannot be ranked is left to the models one by one.
-            let mut failed = None;
-            joint.predict(rows, *n_features, outputs, |row, mut outputs| {
-                for model in &mut *models {
-                    let (own, rest) = outputs.split_at_mut(model.n_outputs().min(outputs.len()));
-                    outputs = rest;
-                    failed = model.predict(row, own).err().or(failed.take());
-                }
-            });
-            if let Some(error) = failed {
-                return Err(error);
-            }
+            joint.predict(rows, *n_features, outputs);
         } else {
             let mut rest = &mut *outputs;
             for model in &mut *models {

@@ -217,7 +217,7 @@ fn models_that_are_trees_are_evaluated_together() {
         children: Box::new(weights.map(Tree::Leaf)),
     };
     let one = |feature, missing, low, high| stump(feature, missing, [vec![(0, low)], vec![(0, high)]]);
-    // Feature 1 is missing to the left in one model and to the right in the other: no rank can say that.
+    // Feature 1 is missing to the left in one model and to the right in the other: no rank alone can say that.
     let a = Arrays::new(1, "SUM", &[], &[one(0, false, 1.0, 2.0), one(1, false, 10.0, 20.0)]);
     let both = [vec![(0, 100.0), (1, 300.0)], vec![(0, 200.0), (1, 400.0)]];
     let b = Arrays::new(2, "SUM", &[], &[stump(1, true, both)]);

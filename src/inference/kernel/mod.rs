@@ -55,8 +55,7 @@ pub(crate) struct Kernel {
 
 #[derive(Debug, Clone)]
 enum Tables {
-    /// With what predicts the rows it leaves.
-    Quickscorer(Box<Quickscorer>, Option<Box<Walk>>),
+    Quickscorer(Box<Quickscorer>),
     Walk(Box<Walk>),
     Reference(Arc<Ensemble>, Finish),
     /// Double precision: the reference walk only.
@@ -136,14 +135,12 @@ impl Kernel {
         }
     }
 
-    /// The same ensemble when `joint` evaluates it as its part `part`: what is left is a kernel for the rows
-    /// that cannot be ranked.
+    /// The same ensemble when `joint` evaluates it as its part `part`, which leaves this kernel nothing to do.
     ///
     /// # Errors
     /// As [`Kernel::with`].
     pub(crate) fn behind(&self, joint: &Joint, part: usize) -> Result<Kernel, String> {
-        let left = if joint.quickscorer.leaves_rows() { KernelKind::Walk } else { KernelKind::Reference };
-        let mut kernel = self.with(Some(left))?;
+        let mut kernel = self.with(Some(KernelKind::Reference))?;
         kernel.info.kernel = joint.kind;
         kernel.info.reason =
             if joint.is_forced { ASKED_FOR.to_owned() } else { few_leaves(kernel.info.max_leaves) };
@@ -173,7 +170,7 @@ impl Kernel {
     pub(crate) fn scratch(&self) -> Scratch {
         let n = self.n_targets;
         let (quickscorer, doubles) = match &self.tables {
-            Tables::Quickscorer(quickscorer, _) => (Some(quickscorer.scratch()), 0),
+            Tables::Quickscorer(quickscorer) => (Some(quickscorer.scratch()), 0),
             Tables::Double(..) => (None, n),
             _ => (None, 0),
         };
@@ -192,13 +189,9 @@ impl Kernel {
         let width = width.max(1);
         let each = rows.chunks_exact(width);
         match &self.tables {
-            Tables::Quickscorer(tables, walk) => {
+            Tables::Quickscorer(tables) => {
                 let Some(scratch) = quickscorer else { return };
-                tables.predict(rows, width, out, scratch, |row, out| {
-                    if let Some(walk) = walk {
-                        walk.predict(row, out, scored, slots);
-                    }
-                });
+                tables.predict(rows, width, out, scratch);
             }
             Tables::Walk(walk) => {
                 for (row, out) in each.zip(out.chunks_exact_mut(self.n_targets)) {
@@ -240,10 +233,10 @@ impl Tables {
         }
     }
 
-    /// Bytes that predictions read; not what rows with odd missing values need besides.
+    /// Bytes that predictions read.
     fn bytes(&self) -> usize {
         match self {
-            Tables::Quickscorer(quickscorer, _) => quickscorer.bytes(),
+            Tables::Quickscorer(quickscorer) => quickscorer.bytes(),
             Tables::Walk(walk) => walk.bytes(),
             Tables::Reference(ensemble, _) => ensemble.table_bytes(),
             // Described before the tables are made.
@@ -256,9 +249,7 @@ impl Tables {
     }
 
     fn quickscorer(ensemble: &Ensemble, instructions: Instructions) -> Result<Tables, String> {
-        let quickscorer = Quickscorer::new(&[ensemble], instructions)?;
-        let walk = if quickscorer.leaves_rows() { Some(Box::new(Walk::new(ensemble)?)) } else { None };
-        Ok(Tables::Quickscorer(Box::new(quickscorer), walk))
+        Ok(Tables::Quickscorer(Box::new(Quickscorer::new(&[ensemble], instructions)?)))
     }
 }
 
@@ -344,15 +335,8 @@ impl Joint {
         Some(Joint { kind, is_forced: forced.is_some(), scratch: quickscorer.scratch(), quickscorer })
     }
 
-    /// Predicts rows of `width` features; `out` has the outputs of all ensembles for each row. Rows that
-    /// cannot be ranked are handed to `otherwise`, with their part of `out`.
-    pub(crate) fn predict(
-        &mut self,
-        rows: &[f32],
-        width: usize,
-        out: &mut [f32],
-        otherwise: impl FnMut(&[f32], &mut [f32]),
-    ) {
-        self.quickscorer.predict(rows, width, out, &mut self.scratch, otherwise);
+    /// Predicts rows of `width` features; `out` has the outputs of all ensembles for each row.
+    pub(crate) fn predict(&mut self, rows: &[f32], width: usize, out: &mut [f32]) {
+        self.quickscorer.predict(rows, width, out, &mut self.scratch);
     }
 }

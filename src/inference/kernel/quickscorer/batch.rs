@@ -1,8 +1,8 @@
 //! The scoring of some rows by all ensembles.
 
-use super::lanes::{Lanes, Ranks, Task};
+use super::lanes::{Lanes, Task};
 use super::part::{Chain, Part, add_up};
-use super::ranks::Ranking;
+use super::ranks::{Ranked, Ranking};
 use super::tables::PLANE;
 use super::{Parts, QuickscorerScratch};
 
@@ -23,12 +23,8 @@ pub(super) struct Batch<'a, L: Lanes> {
 impl<L: Lanes> Task<L> for Batch<'_, L> {
     #[inline(always)]
     fn work(self, lanes: L) {
-        let QuickscorerScratch { ranks, ranked, left, .. } = &mut *self.scratch;
-        ranked.clear();
-        left.clear();
-        for (at, (row, ranks)) in self.rows.chunks_exact(self.width).zip(ranks).enumerate() {
-            let complete = self.ranking.rank(lanes, row, ranks);
-            (if complete { &mut *ranked } else { &mut *left }).push(at);
+        for (row, ranked) in self.rows.chunks_exact(self.width).zip(&mut self.scratch.ranked) {
+            self.ranking.rank(lanes, row, ranked);
         }
         match self.parts.planes {
             1 => self.score::<1, { PLANE }>(lanes),
@@ -42,30 +38,31 @@ impl<L: Lanes> Task<L> for Batch<'_, L> {
 impl<L: Lanes> Batch<'_, L> {
     #[inline(always)]
     fn score<const P: usize, const LEAVES: usize>(self, lanes: L) {
-        let QuickscorerScratch { ranks, ranked, scored, reached, .. } = self.scratch;
+        let QuickscorerScratch { ranked, scored, reached } = self.scratch;
         let parts = self.parts.ensembles.as_slice();
-        let mut rows = Rows { ranks, out: self.out, scored, outputs: self.outputs };
+        let count = (self.rows.len() / self.width).min(ranked.len());
+        let mut rows = Rows { ranked, out: self.out, scored, outputs: self.outputs };
         for (part, first) in with_offsets(parts) {
-            for row in &*ranked {
-                let (out, scored) = rows.of(*row, first, part.n_targets());
+            for row in 0..count {
+                let (out, scored) = rows.of(row, first, part.n_targets());
                 part.begin(out, scored);
             }
         }
-        let (together, alone) = ranked.as_chunks::<ABREAST>();
+        let alone = count - count % ABREAST;
         for (part, first) in with_offsets(parts) {
             // Trees on the outside: the tables of a group stay in the cache while all rows pass.
-            for group in 0..if together.is_empty() { 0 } else { part.groups() } {
-                for several in together {
+            for group in 0..if alone == 0 { 0 } else { part.groups() } {
+                for several in (0..alone).step_by(ABREAST) {
                     rows.score_several::<L, P, LEAVES>(lanes, part, group, first, several);
                 }
             }
         }
-        for row in alone {
-            rows.score_one::<L, P, LEAVES>(lanes, parts, *row, reached);
+        for row in alone..count {
+            rows.score_one::<L, P, LEAVES>(lanes, parts, row, reached);
         }
         for (part, first) in with_offsets(parts) {
-            for row in &*ranked {
-                let (out, _) = rows.of(*row, first, part.n_targets());
+            for row in 0..count {
+                let (out, _) = rows.of(row, first, part.n_targets());
                 part.end(out);
             }
         }
@@ -83,7 +80,7 @@ fn with_offsets<L: Lanes>(parts: &[Part<L>]) -> impl Iterator<Item = (&Part<L>, 
 
 /// Ranked rows, and where their predictions go.
 struct Rows<'a> {
-    ranks: &'a [Ranks],
+    ranked: &'a [Ranked],
     /// `outputs` for each row.
     out: &'a mut [f32],
     /// As `out`.
@@ -113,7 +110,7 @@ impl Rows<'_> {
         }
     }
 
-    /// One group of trees for several rows.
+    /// One group of trees for [`ABREAST`] rows from `row`.
     #[inline(always)]
     fn score_several<L: Lanes, const P: usize, const LEAVES: usize>(
         &mut self,
@@ -121,26 +118,24 @@ impl Rows<'_> {
         part: &Part<L>,
         group: usize,
         first: usize,
-        several: &[usize; ABREAST],
+        row: usize,
     ) {
         let numbers = part.numbers::<LEAVES>(group);
         let mut reached = [L::bytes(0); ABREAST];
         // No closure here: what is in one would not be compiled with the instructions of `lanes`.
-        for (row, reached) in several.iter().zip(&mut reached) {
-            if let Some(ranks) = self.ranks.get(*row) {
-                lanes.store(part.leaves::<P>(lanes, group, ranks), reached);
-            }
+        for (ranked, reached) in self.ranked.iter().skip(row).zip(&mut reached) {
+            lanes.store(part.leaves::<P>(lanes, group, ranked), reached);
         }
         let chains = reached.each_ref().map(|reached| Chain { numbers, reached: reached.as_ref() });
         if part.is_sum() {
-            let mut sums = several.map(|row| self.sum(row, first));
+            let mut sums = std::array::from_fn(|at| self.sum(row + at, first));
             add_up(chains, &mut sums);
-            for (row, sum) in several.iter().zip(sums) {
-                self.set_sum(*row, first, sum);
+            for (row, sum) in (row..).zip(sums) {
+                self.set_sum(row, first, sum);
             }
         } else {
-            for (row, chain) in several.iter().zip(chains) {
-                let (out, scored) = self.of(*row, first, part.n_targets());
+            for (row, chain) in (row..).zip(chains) {
+                let (out, scored) = self.of(row, first, part.n_targets());
                 part.add(chain, group * L::N, out, scored);
             }
         }
@@ -155,12 +150,12 @@ impl Rows<'_> {
         row: usize,
         reached: &mut [u8],
     ) {
-        let Some(ranks) = self.ranks.get(row) else { return };
+        let Some(ranked) = self.ranked.get(row) else { return };
         let mut places = reached.chunks_exact_mut(L::N);
         for part in parts {
             for (group, place) in (0..part.groups()).zip(&mut places) {
                 let mut bytes = L::bytes(0);
-                lanes.store(part.leaves::<P>(lanes, group, ranks), &mut bytes);
+                lanes.store(part.leaves::<P>(lanes, group, ranked), &mut bytes);
                 place.copy_from_slice(bytes.as_ref());
             }
         }

@@ -20,9 +20,9 @@ mod tables;
 use super::super::ensemble::Ensemble;
 use super::condition::Condition;
 use batch::Batch;
-use lanes::{Lanes, Portable, Ranks};
+use lanes::{Lanes, Portable};
 use part::Part;
-use ranks::{Ranking, SLOTS, Thresholds};
+use ranks::{Ranked, Ranking, SLOTS, Thresholds};
 use tables::{MAX_LEAVES, PLANE};
 
 /// Rows that are scored together, so that the tables of a group of trees are read once for all of them.
@@ -103,10 +103,7 @@ macro_rules! with_parts {
 /// What the scorer remembers between the steps of one call, kept to spare the allocation.
 #[derive(Debug, Clone)]
 pub(crate) struct QuickscorerScratch {
-    ranks: Vec<Ranks>,
-    /// Rows of the batch that could be ranked, and those that could not.
-    ranked: Vec<usize>,
-    left: Vec<usize>,
+    ranked: Vec<Ranked>,
     scored: Vec<bool>,
     /// The leaf reached in each tree of each ensemble, for one row.
     reached: Vec<u8>,
@@ -139,18 +136,10 @@ impl Quickscorer {
 
     pub(crate) fn scratch(&self) -> QuickscorerScratch {
         QuickscorerScratch {
-            ranks: vec![[0; SLOTS]; BATCH_ROWS],
-            ranked: Vec::with_capacity(BATCH_ROWS),
-            left: Vec::with_capacity(BATCH_ROWS),
+            ranked: vec![Ranked::NONE; BATCH_ROWS],
             scored: vec![false; BATCH_ROWS * self.outputs],
             reached: vec![0; with_parts!(&self.backend, parts => parts.places())],
         }
-    }
-
-    /// Whether there are rows it leaves to another kernel: those with a missing value that passes some
-    /// tests and fails others.
-    pub(crate) fn leaves_rows(&self) -> bool {
-        self.ranking.leaves_rows()
     }
 
     /// Bytes of the tables.
@@ -165,15 +154,13 @@ impl Quickscorer {
         with_parts!(&self.backend, parts => parts.ensembles.get(at).map_or(0, Part::bytes))
     }
 
-    /// Predicts rows of `width` features; `out` has the outputs of all ensembles for each row. Rows with a
-    /// missing value that cannot be ranked are handed to `otherwise`, with their part of `out`.
+    /// Predicts rows of `width` features; `out` has the outputs of all ensembles for each row.
     pub(crate) fn predict(
         &self,
         rows: &[f32],
         width: usize,
         out: &mut [f32],
         scratch: &mut QuickscorerScratch,
-        mut otherwise: impl FnMut(&[f32], &mut [f32]),
     ) {
         let outputs = self.outputs;
         for (rows, out) in rows.chunks(BATCH_ROWS * width).zip(out.chunks_mut(BATCH_ROWS * outputs)) {
@@ -181,12 +168,6 @@ impl Quickscorer {
             with_parts!(&self.backend, parts => {
                 parts.lanes.run(Batch { ranking, parts, rows, width, out, outputs, scratch });
             });
-            for at in &scratch.left {
-                let row = rows.get(at * width..(at + 1) * width);
-                if let (Some(row), Some(out)) = (row, out.get_mut(at * outputs..(at + 1) * outputs)) {
-                    otherwise(row, out);
-                }
-            }
         }
     }
 }

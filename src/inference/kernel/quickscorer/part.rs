@@ -3,9 +3,9 @@
 use super::super::super::ensemble::{Aggregate, Ensemble};
 use super::super::fold::{Finish, Fold};
 use super::super::leaves::Leaves;
-use super::lanes::{Lanes, Ranks};
-use super::ranks::Thresholds;
-use super::tables::{PLANE, Tables};
+use super::lanes::Lanes;
+use super::ranks::{Ranked, Thresholds};
+use super::tables::{PLANE, Tables, slots_of};
 
 /// One ensemble laid out for the scorer.
 #[derive(Debug, Clone)]
@@ -106,9 +106,14 @@ impl<L: Lanes> Part<L> {
 
     /// The first leaf that is left when all nodes of a group were asked, in each lane.
     #[inline(always)]
-    pub(super) fn leaves<const P: usize>(&self, lanes: L, group: usize, ranks: &Ranks) -> L::Vector {
-        let table = lanes.table(ranks);
+    pub(super) fn leaves<const P: usize>(&self, lanes: L, group: usize, row: &Ranked) -> L::Vector {
+        let table = lanes.table(&row.ranks);
         let mut planes = [lanes.splat(0xff); P];
+        for slot in slots_of(row.blanks) {
+            for (plane, left) in planes.iter_mut().zip(self.tables.blank(group, slot)) {
+                *plane = lanes.and(*plane, lanes.load(left));
+            }
+        }
         let mut rest = self.tables.group(group);
         for plane in 0..P {
             for reach in (0..=plane).rev() {

@@ -45,8 +45,26 @@ enum Missing {
     Low,
     /// It fails every test.
     High,
-    /// It passes some and fails others: no rank can say that, the row is left to the walk.
+    /// It passes some and fails others: no rank can say that. The rank lets it pass all, and the slot is marked in
+    /// [`Ranked::blanks`], so that those it fails are looked up (`Tables::blank`).
     Mixed,
+}
+
+/// One bit a slot.
+pub(super) type SlotSet = u64;
+
+const _: () = assert!(SLOTS <= SlotSet::BITS as usize);
+
+/// A row whose values are ranked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ranked {
+    pub(super) ranks: Ranks,
+    /// The slots whose value is missing, of those where that passes some tests and fails others.
+    pub(super) blanks: SlotSet,
+}
+
+impl Ranked {
+    pub(super) const NONE: Ranked = Ranked { ranks: [0; SLOTS], blanks: 0 };
 }
 
 /// Up to [`MAX_THRESHOLDS`] thresholds of one feature. A feature with more has several slots.
@@ -70,11 +88,11 @@ pub(super) struct Ranking {
 }
 
 impl Ranking {
-    /// Ranks the row; `false` if it has a missing value that no rank can stand for.
+    /// Ranks the row.
     #[inline(always)]
-    pub(super) fn rank<L: Lanes>(&self, lanes: L, row: &[f32], ranks: &mut Ranks) -> bool {
-        let mut complete = true;
-        for (slot, rank) in self.slots.iter().zip(ranks) {
+    pub(super) fn rank<L: Lanes>(&self, lanes: L, row: &[f32], ranked: &mut Ranked) {
+        ranked.blanks = 0;
+        for (at, (slot, rank)) in self.slots.iter().zip(&mut ranked.ranks).enumerate() {
             let x = row.get(slot.feature as usize).copied().unwrap_or(f32::NAN);
             let block = lanes.count_below(&slot.pivots, x);
             // There is always such a block: the pivot of the last one is infinite, nothing is above that.
@@ -82,15 +100,9 @@ impl Ranking {
             *rank = (BLOCK * block + within.map_or(0, |within| lanes.count_below(within, x))) as u8;
             if x.is_nan() {
                 *rank = if slot.missing == Missing::High { ABOVE_ALL } else { 0 };
-                complete &= slot.missing != Missing::Mixed;
+                ranked.blanks |= SlotSet::from(slot.missing == Missing::Mixed) << at;
             }
         }
-        complete
-    }
-
-    /// Whether there are rows that cannot be ranked.
-    pub(super) fn leaves_rows(&self) -> bool {
-        self.slots.iter().any(|slot| slot.missing == Missing::Mixed)
     }
 
     /// Bytes of the tables.
@@ -152,6 +164,13 @@ impl Thresholds {
     /// Slots that the thresholds take.
     pub(super) fn slots(&self) -> usize {
         self.features.iter().map(Feature::slots).sum()
+    }
+
+    /// The slots that [`Ranked::blanks`] may tell of; none of those beyond [`SLOTS`].
+    pub(super) fn mixed(&self) -> SlotSet {
+        let mixed = self.features.iter().filter(|feature| feature.missing == Some(Missing::Mixed));
+        let slots = mixed.flat_map(|feature| feature.first..feature.first + feature.slots());
+        slots.filter(|slot| *slot < SLOTS).fold(0, |set, slot| set | 1 << slot)
     }
 
     /// How a condition reads once the row is ranked.

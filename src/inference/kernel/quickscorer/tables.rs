@@ -11,12 +11,15 @@
 //! the plane of `i` alone; it is asked in a step of that plane, those that reach furthest down first, so that
 //! trees with the same reach share a step. A step is some vectors: slots, keys, a mask for its own plane,
 //! and one for each plane further down that any of the trees reaches.
+//!
+//! A missing value takes the same way at all nodes that ask for it, or some nodes send it left and others right. What the
+//! latter rule out does not depend on any other value, so it is there ready-made, a vector a plane (`Tables::blank`).
 
 use super::super::super::ensemble::{Ensemble, Node};
 use super::super::condition::Condition;
 use super::super::leaves::Leaves;
 use super::lanes::Lanes;
-use super::ranks::{ALWAYS, Test, Thresholds};
+use super::ranks::{ALWAYS, SlotSet, Test, Thresholds};
 
 /// Leaves of a plane: the bits of a byte.
 pub(super) const PLANE: usize = 8;
@@ -33,6 +36,8 @@ pub(super) const MAX_LEAVES: usize = MAX_PLANES * PLANE;
 #[derive(Debug, Clone, Copy)]
 struct Question {
     test: Test,
+    /// A missing value fails it.
+    fails_blank: bool,
     /// First leaf on its left.
     first: usize,
     /// Last leaf on its left.
@@ -73,6 +78,11 @@ pub(super) struct Tables<B> {
     /// that the processor learns them.
     steps: Vec<u8>,
     planes: usize,
+    /// The slots where a missing value passes some tests and fails others.
+    mixed: SlotSet,
+    /// What is left of the leaves when the nodes that a missing value fails have ruled out theirs: group after group, slot
+    /// after slot of `mixed`, plane after plane.
+    blanks: Vec<B>,
 }
 
 impl<B: Copy + AsRef<[u8]> + AsMut<[u8]>> Tables<B> {
@@ -106,11 +116,17 @@ impl<B: Copy + AsRef<[u8]> + AsMut<[u8]>> Tables<B> {
             }
         }
         let group = reaches.iter().flatten().map(|reach| 3 + reach).sum();
-        let mut vectors = Vec::with_capacity(group * trees.len().div_ceil(L::N));
+        let groups = trees.len().div_ceil(L::N);
+        let mixed = thresholds.mixed();
+        let mut vectors = Vec::with_capacity(group * groups);
+        let mut blanks = Vec::with_capacity(mixed.count_ones() as usize * planes * groups);
         for trees in trees.chunks(L::N) {
             lay_out::<L>(trees, &reaches, &mut vectors);
+            for slot in slots_of(mixed) {
+                blanks.append(&mut blank::<L>(trees, planes, slot));
+            }
         }
-        Some((Tables { vectors, group, groups: trees.len().div_ceil(L::N), steps, planes }, values))
+        Some((Tables { vectors, group, groups, steps, planes, mixed, blanks }, values))
     }
 
     /// Groups of trees.
@@ -131,10 +147,45 @@ impl<B: Copy + AsRef<[u8]> + AsMut<[u8]>> Tables<B> {
         self.steps.get(plane * self.planes + reach).copied().map_or(0, usize::from)
     }
 
+    /// What a missing value in a slot leaves of each plane of a group.
+    #[inline]
+    pub(super) fn blank(&self, group: usize, slot: u8) -> &[B] {
+        let below = (self.mixed & ((1 << slot) - 1)).count_ones() as usize;
+        let at = (group * self.mixed.count_ones() as usize + below) * self.planes;
+        self.blanks.get(at..at + self.planes).unwrap_or_default()
+    }
+
     /// Bytes of the tables.
     pub(super) fn bytes(&self) -> usize {
-        size_of_val(self.vectors.as_slice())
+        size_of_val(self.vectors.as_slice()) + size_of_val(self.blanks.as_slice())
     }
+}
+
+/// The slots of a set, in order.
+#[inline(always)]
+pub(super) fn slots_of(set: SlotSet) -> impl Iterator<Item = u8> {
+    let mut rest = set;
+    std::iter::from_fn(move || {
+        let slot = rest.trailing_zeros() as u8;
+        rest &= rest.checked_sub(1)?;
+        Some(slot)
+    })
+}
+
+/// What a missing value in `slot` leaves of each plane, a tree a lane.
+fn blank<L: Lanes>(trees: &[Tree], planes: usize, slot: u8) -> Vec<L::Bytes> {
+    let mut left = vec![L::bytes(0xff); planes];
+    for (lane, tree) in trees.iter().enumerate() {
+        let questions = tree.planes.iter().flatten();
+        for question in questions.filter(|question| question.fails_blank && question.test.slot == slot) {
+            for (plane, left) in left.iter_mut().enumerate() {
+                if let Some(left) = left.as_mut().get_mut(lane) {
+                    *left &= question.mask(plane);
+                }
+            }
+        }
+    }
+    left
 }
 
 /// For each plane the reach of each of its steps, long ones first: what the tree with the longest needs.
@@ -204,7 +255,7 @@ impl Visitor<'_> {
         let condition = Condition::of(node)?;
         let test = self.thresholds.test(&condition)?;
         let middle = self.visit(condition.low, first)?;
-        let question = Question { test, first, last: middle - 1 };
+        let question = Question { test, fails_blank: !condition.nan_is_low, first, last: middle - 1 };
         self.tree.planes.get_mut(question.last / PLANE)?.push(question);
         self.visit(condition.high, middle)
     }
