@@ -28,7 +28,8 @@ if ! cmp -s $REQUIREMENTS $VENV/requirements.txt; then
     cp $REQUIREMENTS $VENV/requirements.txt
 fi
 if [ -z "${PROGRAM:-}" ]; then
-    cargo build --locked --quiet
+    # As `cargo test` builds it: without the tests, dependencies have other features, and some are built twice.
+    cargo build --locked --quiet --test integration
     PROGRAM=target/debug/cooltwin
 fi
 $VENV/bin/python tests/python/rest.py "$PROGRAM"
