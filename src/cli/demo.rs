@@ -7,6 +7,7 @@
 mod board;
 pub(super) mod broker;
 mod feed;
+mod page;
 mod screen;
 mod view;
 
@@ -29,6 +30,7 @@ use crate::simulator::{DEFAULT_START_US, FaultKind, FaultSpec, Simulator, Simula
 
 use board::{Board, FaultPlan, Target};
 use feed::{HISTORY_ROWS, STEP, SimulatedClock};
+use page::Page;
 use screen::Frame;
 use view::{Style, View};
 
@@ -51,7 +53,8 @@ const EXAMPLES: &str = "\
 The view shows, for each unit, its latest inputs and for each target the
 prediction, what the sensor measured, what the simulation knows to be true, and
 the residual: measured minus predicted. After a while a filter clogs on the last
-unit; watch the residual of its air flow move away while the others stay.
+unit; watch the residual of its air flow move away while the others stay. The
+same is drawn over time by the live page, on the first free port from 8000 on.
 
 Examples:
   cooltwin demo
@@ -79,6 +82,9 @@ pub struct Args {
     /// Folder of the model bundle [default: models/unit-cooler, or the installed one]
     #[arg(long, value_name = "DIR")]
     pub bundle: Option<PathBuf>,
+    /// Do not serve HTTP and the live page
+    #[arg(long)]
+    pub no_http: bool,
     /// Start of the random numbers: same seed, same day
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -126,7 +132,7 @@ pub fn demo(args: &Args) -> Outcome {
         .enable_all()
         .build()
         .context("starting the asynchronous runtime")?;
-    runtime.block_on(session(args, &path, bundle, simulator, port, view))?;
+    runtime.block_on(session(args, settings(port, &path), bundle, simulator, port, view))?;
     Ok(())
 }
 
@@ -145,6 +151,7 @@ fn view(args: &Args, bundle: &Bundle, fault: &FaultSpec, port: u16) -> View {
     };
     let frame = Frame {
         port,
+        page: None,
         speed: f64::from(args.speed),
         bundle: format!("{} {}", bundle.identity.id, bundle.identity.version),
         with_colour: terminal::is_coloured(),
@@ -154,7 +161,7 @@ fn view(args: &Args, bundle: &Bundle, fault: &FaultSpec, port: u16) -> View {
 
 async fn session(
     args: &Args,
-    path: &Path,
+    mut settings: Settings,
     bundle: Bundle,
     simulator: Simulator,
     port: u16,
@@ -170,21 +177,27 @@ async fn session(
     wait_for(&mut watcher_loop, |packet| matches!(packet, Packet::SubAck(_))).await.context("subscribing")?;
 
     let (handle, controls) = Controls::new();
+    let page = if args.no_http { None } else { Some(Page::serve(&mut settings)?) };
+    let (desk, page) = page.unzip();
     let config = DaemonConfig {
-        settings: settings(port, path),
+        settings,
         bundle,
         source: None,
         clock: clock.wall_clock(),
         log_volume: LogVolume::default(),
-        desk: None,
+        desk,
         notify_systemd: false,
     };
+    let page = page.map(Page::make_way);
     let mut daemon = tokio::spawn(daemon::run(config, controls));
     tokio::select! {
         online = wait_for(&mut watcher_loop, |packet| is_online(packet, &status)) => {
             online.context("waiting for the daemon")?;
         }
         ended = &mut daemon => bail!("the daemon ended by itself: {ended:?}"),
+    }
+    if let Some(page) = page {
+        view.served_at(page::wait_for(page).await);
     }
 
     let (sender, feeder_loop) = broker.client("demo-units");

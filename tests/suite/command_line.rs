@@ -1,6 +1,7 @@
 //! The program as it is run: what goes in, what comes out, with which exit code.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
@@ -163,6 +164,48 @@ fn the_demo_predicts_over_its_own_broker_and_shows_the_fault() {
     assert!(mean_residual("cooler-01").abs() < 50.0, "{}", mean_residual("cooler-01"));
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(message.contains("mosquitto_sub -h 127.0.0.1 -p "), "{message}");
+    assert!(message.contains("live page: http://127.0.0.1:"), "{message}");
+}
+
+#[cfg(feature = "demo")]
+#[test]
+fn the_demo_serves_the_live_page_with_its_units() {
+    let mut child = demo(&["--units", "2"]);
+    let mut told = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut told).unwrap();
+    let address = told
+        .split_once("live page: http://")
+        .and_then(|(_, rest)| rest.split_once(';'))
+        .unwrap()
+        .0
+        .to_owned();
+    // The first prediction is there when its line is; all are read, so that the demo goes on.
+    let mut predictions = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(predictions.next().unwrap().unwrap().starts_with('{'));
+    let drain = std::thread::spawn(move || predictions.count());
+    let get = |route: &str| {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        write!(stream, "GET {route} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    };
+    assert!(get("/").contains("<html"));
+    let units: Value = serde_json::from_str(&get("/units")).unwrap();
+    assert!(units["units"].as_array().unwrap().iter().any(|unit| unit["unit"] == "cooler-01"), "{units}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    drain.join().unwrap();
+}
+
+#[cfg(feature = "demo")]
+#[test]
+fn the_demo_without_http_has_no_page() {
+    let output = demo(&["--seconds", "2", "--no-http"]).wait_with_output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(message.contains("look in: ") && !message.contains("http://"), "{message}");
+    stdout(&output);
 }
 
 #[cfg(feature = "demo")]

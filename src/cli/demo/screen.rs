@@ -1,6 +1,7 @@
 //! The board as text: a screen that is redrawn, or plain lines.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::board::{Board, SMOOTHED, TargetBoard, UnitBoard};
@@ -19,6 +20,8 @@ const WIDTH: usize = 80;
 #[derive(Debug, Clone)]
 pub(super) struct Frame {
     pub(super) port: u16,
+    /// Where the live page is served, if it is.
+    pub(super) page: Option<SocketAddr>,
     pub(super) speed: f64,
     pub(super) bundle: String,
     pub(super) with_colour: bool,
@@ -30,8 +33,14 @@ impl Frame {
     }
 
     /// How to look in from outside.
-    pub(super) fn invitation(&self) -> String {
+    fn invitation(&self) -> String {
         format!("mosquitto_sub -h 127.0.0.1 -p {} -v -t 'hvac/+/predictions'", self.port)
+    }
+
+    /// Ways to look in, with the page of the live view first.
+    pub(super) fn invitations(&self) -> String {
+        let page = self.page.map_or_else(String::new, |page| format!("live page: http://{page}\n"));
+        format!("{page}look in: {}", self.invitation())
     }
 
     /// The whole screen, `at` since the start.
@@ -42,6 +51,9 @@ impl Frame {
         let time = rfc3339(board.time_us);
         let _ = writeln!(text, "time:     {time}, simulated, {} times real time", self.speed);
         let _ = writeln!(text, "latency:  {}", latency(board));
+        if let Some(page) = self.page {
+            let _ = writeln!(text, "page:     {}", self.paint(Paint::Bold, &format!("http://{page}")));
+        }
         let _ = writeln!(text, "look in:  {}", self.invitation());
         let _ = writeln!(text, "{}\n", self.fault_line(board));
         if board.units.len() <= FULL_UNITS {
@@ -184,7 +196,13 @@ mod tests {
     use super::*;
 
     fn frame(with_colour: bool) -> Frame {
-        Frame { port: 1884, speed: 120.0, bundle: "unit-cooler 1.0.0".to_owned(), with_colour }
+        Frame {
+            port: 1884,
+            page: Some(([127, 0, 0, 1], 8000).into()),
+            speed: 120.0,
+            bundle: "unit-cooler 1.0.0".to_owned(),
+            with_colour,
+        }
     }
 
     #[test]
@@ -193,6 +211,7 @@ mod tests {
         assert!(!screen.contains('\x1b'));
         for part in [
             "model unit-cooler 1.0.0",
+            "page:     http://127.0.0.1:8000",
             "mosquitto_sub -h 127.0.0.1 -p 1884",
             "fault:    clogged-filter:0.3 at cooler-02",
             "p50 20 us, p95 20 us in the daemon; 1.0 ms, 1.0 ms over MQTT",

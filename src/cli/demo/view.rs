@@ -1,6 +1,7 @@
 //! The view: rows and predictions onto the board, the board onto standard output.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -56,6 +57,11 @@ impl View {
         Self { board, frame, style, out: Out::Text(bulk()), start: Instant::now() }
     }
 
+    /// Where the live page is served; `None` when it is not.
+    pub(super) fn served_at(&mut self, page: Option<SocketAddr>) {
+        self.frame.page = page;
+    }
+
     /// Shows what happens until both sources end.
     pub(super) async fn show(
         &mut self,
@@ -67,8 +73,8 @@ impl View {
             Style::Screen => {
                 self.out = Out::Screen(Surface::open(bulk(), Sheet::Own).context("showing the view")?);
             }
-            Style::Lines => self.print(&format!("look in: {}\n", self.frame.invitation()))?,
-            Style::Json => complain(&format!("look in: {}", self.frame.invitation())),
+            Style::Lines => self.print(&(self.frame.invitations() + "\n"))?,
+            Style::Json => complain(&self.frame.invitations().replace('\n', "; ")),
         }
         let mut redraw = interval(if self.style == Style::Lines { LINES_EVERY } else { REDRAW });
         redraw.set_missed_tick_behavior(MissedTickBehavior::Skip);
