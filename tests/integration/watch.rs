@@ -332,11 +332,11 @@ fn over_http_with_a_token() {
 
 /// A terminal of its own: `script` belongs to every Debian (bsdutils). What is run is told by its file, so that no
 /// quoting is in the way.
-fn in_terminal(dir: &Path, config: &str, columns: u32) -> Watch {
+fn in_terminal(dir: &Path, config: &str, columns: u32, then: &str) -> Watch {
     let session = dir.join("session.sh");
     let watch = program();
     let text = format!(
-        "stty cols {columns} rows 24\nstty -g > before\n{} watch -c {config}\necho \"ended with $?\"\nstty -g > after\n",
+        "set -m\nstty cols {columns} rows 24\nstty -g > before\n{} watch -c {config}\n{then}\necho \"ended with $?\"\nstty -g > after\n",
         watch.get_program().to_str().unwrap(),
     );
     std::fs::write(&session, text).unwrap();
@@ -365,7 +365,7 @@ fn a_terminal_is_drawn_on_and_left_as_it_was() {
     let client = Client::connect(&broker, &[STATUS, "hvac/+/predictions"]);
     let daemon = online(&Config::new(&broker.url()), &client);
     let dir = tempfile::tempdir().unwrap();
-    let mut watch = in_terminal(dir.path(), &config_of(&daemon), 100);
+    let mut watch = in_terminal(dir.path(), &config_of(&daemon), 100, "");
     watch.wait("connected for");
     client.predict_until_answered("attic");
     watch.wait("attic\x1b[0m \x1b[33muncertain");
@@ -379,12 +379,33 @@ fn a_terminal_is_drawn_on_and_left_as_it_was() {
 }
 
 #[test]
+fn it_can_be_suspended_and_goes_on() {
+    let broker = Broker::start();
+    let client = Client::connect(&broker, &[STATUS]);
+    let daemon = online(&Config::new(&broker.url()), &client);
+    let dir = tempfile::tempdir().unwrap();
+    let then = "stty -g > meanwhile\necho suspended\nread go\nfg > /dev/null";
+    let mut watch = in_terminal(dir.path(), &config_of(&daemon), 100, then);
+    watch.wait("connected for");
+    let press = |watch: &mut Watch, keys: &[u8]| watch.child.stdin.as_mut().unwrap().write_all(keys).unwrap();
+    press(&mut watch, b"\x1a");
+    watch.wait("suspended");
+    let suspended = watch.printed().len();
+    press(&mut watch, b"\n");
+    watch.wait_after(suspended, "connected for");
+    press(&mut watch, b"q");
+    assert_left_as_it_was(dir.path(), &watch);
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+    assert_eq!(read("meanwhile"), read("before"));
+}
+
+#[test]
 fn what_ends_it_from_outside_leaves_the_terminal_too() {
     let broker = Broker::start();
     let client = Client::connect(&broker, &[STATUS]);
     let daemon = online(&Config::new(&broker.url()), &client);
     let dir = tempfile::tempdir().unwrap();
-    let watch = in_terminal(dir.path(), &config_of(&daemon), 40);
+    let watch = in_terminal(dir.path(), &config_of(&daemon), 40, "");
     watch.wait("connected for");
     let of_this = format!("watch -c {}", config_of(&daemon));
     let pid = processes()
@@ -396,7 +417,7 @@ fn what_ends_it_from_outside_leaves_the_terminal_too() {
     assert_left_as_it_was(dir.path(), &watch);
     // Lines of a narrow terminal are cut, not wrapped.
     let printed = watch.printed();
-    let drawn = printed.split("\x1b[H").nth(2).unwrap().split("\x1b[J").next().unwrap();
+    let drawn = printed.rsplit("\x1b[H").next().unwrap().split("\x1b[J").next().unwrap();
     // Each part begins with a command, which ends with a letter.
     let after =
         |part: &str| part.split_once(char::is_alphabetic).map_or(String::new(), |(_, text)| text.to_owned());

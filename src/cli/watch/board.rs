@@ -1,6 +1,7 @@
 //! What is known of the daemon and its units, from what was heard and when. Knows no source and no terminal; all text in it
 //! can be printed as it is.
 
+mod read;
 #[cfg(test)]
 pub(super) mod tests;
 
@@ -13,7 +14,8 @@ use super::news::{Declared, News, Target};
 use crate::cli::health::Document;
 use crate::cli::terminal::clean;
 use crate::domain::prediction::DOCUMENT_FIELDS;
-use crate::domain::{Monotonic, Now, Timestamp, UnitId, ZoneSpec};
+use crate::domain::{Monotonic, Now, Timestamp, UnitId};
+use read::{parse_time, reasons, text_of, tidy, tidy_value, time_of, word};
 
 /// Units held: sixteen times what a daemon has unless told otherwise. Anybody may publish names.
 const MAX_UNITS: usize = 4_096;
@@ -239,6 +241,10 @@ impl Board {
         let document = tidy_value(document);
         let is_other = self.health.as_ref().and_then(|(known, _)| bundle(known)) != bundle(&document);
         self.health = Some((document, Since::now(now)));
+        // Whoever tells how it is, is there, whatever was left behind at the broker.
+        if self.is_offline() {
+            self.online = Some((true, Since::now(now)));
+        }
         if is_other {
             self.targets.clear();
             self.declare();
@@ -425,53 +431,5 @@ impl Board {
             && self.health.is_some()
             && self.units.len() as u64 >= self.units_told().min(MAX_UNITS as u64)
             && !self.units.values().any(Unit::is_unseen)
-    }
-}
-
-/// What a unit does in one word.
-fn word(state: &str, quality: &str) -> &'static str {
-    match (state, quality) {
-        ("withheld", _) | ("predicting", "bad") => "withheld",
-        ("waiting", _) => "waiting",
-        ("predicting", "good") => "good",
-        ("predicting", "uncertain") => "uncertain",
-        _ => "unknown",
-    }
-}
-
-fn text_of<'d>(document: &'d Value, field: &str) -> &'d str {
-    document.get(field).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn reasons(document: &Value) -> Vec<String> {
-    let reasons = document.get("reasons").and_then(Value::as_array);
-    let reasons = reasons.into_iter().flatten().filter_map(Value::as_str).take(MAX_REASONS);
-    reasons.map(|reason| clean(reason, 2 * MAX_NAME)).collect()
-}
-
-fn time_of(document: &Value) -> Option<Timestamp> {
-    parse_time(text_of(document, "time"))
-}
-
-fn parse_time(text: &str) -> Option<Timestamp> {
-    Timestamp::parse(text, &ZoneSpec::utc())
-}
-
-fn tidy(declared: &Declared) -> Declared {
-    let targets = declared.targets.iter().take(MAX_TARGETS);
-    let tidy =
-        |target: &Target| Target { name: clean(&target.name, MAX_NAME), unit: clean(&target.unit, MAX_NAME) };
-    Declared { bundle: clean(&declared.bundle, MAX_NAME), targets: targets.map(tidy).collect() }
-}
-
-/// A document with all its text made safe.
-fn tidy_value(value: &Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(clean(text, MAX_TEXT)),
-        Value::Array(items) => items.iter().map(tidy_value).collect(),
-        Value::Object(fields) => {
-            fields.iter().map(|(name, value)| (clean(name, MAX_NAME), tidy_value(value))).collect()
-        }
-        other => other.clone(),
     }
 }

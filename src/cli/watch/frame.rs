@@ -155,6 +155,9 @@ impl Frame {
                 (Paint::Alarm, format!("does not answer for {}; the last that is known{about}", ago(age)))
             }
             (_, Some(_)) => (Paint::Green, format!("online{about}")),
+            (Some((true, _)), None) if board.way_since.age(now) > UNANSWERED => {
+                (Paint::Alarm, "is said to be online and does not answer".to_owned())
+            }
             (Some((true, _)), None) => (Paint::Plain, "online; no answer yet".to_owned()),
             (None, None) => (Paint::Plain, "nothing heard of it yet".to_owned()),
         };

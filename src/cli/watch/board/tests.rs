@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::domain::ZoneSpec;
 
 /// So many seconds after the beginning.
 pub(in crate::cli::watch) fn at(seconds: u64) -> Now {
@@ -152,6 +153,16 @@ fn alarms_stand_until_they_are_taken_back() {
     let over = News::Alarm { unit: None, id: "source_silent".to_owned(), document: None };
     assert!(matches!(board.hear(&over, at(2)), Change::Cleared(_)));
     assert_eq!(board.hear(&over, at(2)), Change::Nothing);
+}
+
+#[test]
+fn an_offline_left_behind_is_not_believed_when_the_daemon_answers() {
+    let mut board = heard(&[CONNECTED, News::Status { is_online: false }]);
+    assert!(board.is_offline());
+    board.hear(&health([1, 0, 0]), at(2));
+    assert!(!board.is_offline());
+    assert_eq!(board.hear(&News::Status { is_online: false }, at(3)), Change::Status);
+    assert!(board.is_offline());
 }
 
 #[test]

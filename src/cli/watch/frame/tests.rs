@@ -133,6 +133,11 @@ fn troubles_of_the_daemon_are_told() {
         screen.contains("hidden    the daemon tells of 4 units and nothing of them comes: the"),
         "{screen}"
     );
+    let mut hanging = Board::new("main", "mqtt://gateway:1883", at(0));
+    hanging.hear(&CONNECTED, at(1));
+    hanging.hear(&News::Status { is_online: true }, at(1));
+    assert!(frame(80, None).screen(&hanging, at(9)).contains("daemon    online; no answer yet"));
+    assert!(frame(80, None).screen(&hanging, at(99)).contains("said to be online and does not answer"));
     let empty = Board::new("main", "mqtt://gateway:1883", at(0));
     let screen = frame(80, None).screen(&empty, at(1));
     assert!(screen.contains("link      connecting") && screen.contains("no units yet"), "{screen}");
