@@ -47,7 +47,7 @@ pub struct Args {
     source: SourceArgs,
     /// Watch over HTTP instead, as in `--url http://127.0.0.1:8000`; needs no configuration
     #[arg(long, value_name = "URL", conflicts_with_all = ["config", "overrides"])]
-    url: Option<http::Url>,
+    url: Option<http::Asked>,
     /// File with the token that the HTTP interface asks for
     #[arg(long, value_name = "FILE", requires = "url")]
     token_file: Option<PathBuf>,
@@ -78,7 +78,7 @@ enum Place {
 /// reached (1).
 pub fn watch(args: &Args) -> Outcome {
     let place = match &args.url {
-        Some(url) => Place::Http(url.clone(), args.token_file.as_deref().map(token).transpose()?),
+        Some(url) => Place::Http(url.url()?, args.token_file.as_deref().map(token).transpose()?),
         None => Place::Broker(Box::new(health::settings(&args.source)?)),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()

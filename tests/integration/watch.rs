@@ -241,6 +241,8 @@ fn once_says_why_there_is_nothing_to_see() {
     fails(&["-c", &file, "--set", "mqtt.keep_alife=3s"], 78, "did you mean mqtt.keep_alive?");
     fails(&["-c", "/nonexistent/cooltwin.toml"], 78, "/nonexistent/cooltwin.toml");
     fails(&["--url", "https://127.0.0.1"], 64, "TLS is not spoken here");
+    let (code, _, err) = once(&["--url", "http://me:hush@127.0.0.1"]);
+    assert!(code == Some(64) && !err.contains("hush") && err.contains("--token-file"), "{err}");
     fails(&["--url", "http://127.0.0.1:1", "-c", &file], 64, "cannot be used with");
     fails(&["--token-file", "/x"], 64, "--url");
     fails(&["--url", "http://127.0.0.1:1"], 1, "no connection to http://127.0.0.1:1");

@@ -2,6 +2,7 @@
 
 mod events;
 
+use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::news::{Declared, News, Target};
+use crate::cli::Failure;
 use events::Events;
 
 /// Longest wait for a connection and the head of an answer.
@@ -30,6 +32,26 @@ const SILENCE: Duration = Duration::from_secs(45);
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// First and longest pause before it is tried again.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
+
+/// An address as it was asked for. Judged after the arguments are read: their parser would repeat a wrong one, password
+/// and all.
+#[derive(Debug, Clone)]
+pub(super) struct Asked(Result<Url, String>);
+
+impl Asked {
+    /// The address, or why it is none (exit code 64).
+    pub(super) fn url(&self) -> Result<Url, Failure> {
+        self.0.clone().map_err(|reason| Failure::usage(format!("--url: {reason}")))
+    }
+}
+
+impl FromStr for Asked {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.parse()))
+    }
+}
 
 /// Where the daemon answers: `http://HOST[:PORT][/PATH]`.
 #[derive(Clone, PartialEq, Eq)]
@@ -115,7 +137,7 @@ async fn follow(url: &Url, token: Option<&HeaderValue>, news: &mpsc::Sender<News
     let (mut requests, connection) = timeout(PATIENCE, connect)
         .await
         .map_err(|_| anyhow!("no answer within {PATIENCE:?}"))?
-        .context("the connection cannot be made")?;
+        .context("nothing answers there; see whether the daemon runs, and serves HTTP at this address (http.listen)")?;
     let talk = async {
         let model = get(&mut requests, url, "/model", token).await?;
         let body = timeout(PATIENCE, Limited::new(model.into_body(), MAX_ANSWER_BYTES).collect()).await;
