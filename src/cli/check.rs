@@ -48,19 +48,12 @@ fn summary(loaded: &Loaded) -> String {
         None => writeln!(text, "signed by:  not asked for (bundle.public_key)"),
     };
     write_rules(&mut text, loaded);
-    for filter in checked.engine.filters() {
+    for (filter, _) in settings.subscriptions(checked) {
         let _ = writeln!(text, "subscribes: {filter}");
     }
-    let _ = writeln!(text, "subscribes: {}", checked.topics.command_filter());
-    let topics = &settings.topics;
-    for topic in [&topics.prediction, &topics.target, &topics.state] {
-        let _ = writeln!(text, "publishes:  {topic}");
-    }
-    for topic in [&checked.topics.status, &checked.topics.health] {
-        let _ = writeln!(text, "publishes:  {topic}");
-    }
-    for (rule, topic) in checked.engine.sources.iter().filter_map(|rule| Some((rule, rule.requests()?))) {
-        let _ = writeln!(text, "publishes:  {topic} (source {}: rebirth)", rule.name());
+    for output in settings.publications(checked) {
+        let note = output.note.map_or_else(String::new, |note| format!(" ({note})"));
+        let _ = writeln!(text, "publishes:  {}{note}", output.topic);
     }
     text
 }

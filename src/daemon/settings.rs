@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use config::{Config, Environment, File, FileFormat, Value, ValueKind};
 
-pub use check::{Broker, Checked, DaemonTopics, HttpTerms};
+pub use check::{Broker, Checked, DaemonTopics, HttpTerms, Output};
 pub use problem::{Problem, SettingsErrors};
 pub use reference::reference;
 pub use secret::Secret;

@@ -98,18 +98,6 @@ impl Topics {
             _ => Err(errors),
         }
     }
-
-    /// Everything that is published, by the name of its setting.
-    #[must_use]
-    pub fn outputs(&self) -> [(&'static str, &TopicTemplate); 5] {
-        [
-            ("prediction", &self.prediction),
-            ("target", &self.target),
-            ("state", &self.state),
-            ("flags", &self.flags),
-            ("alarm", &self.alarm),
-        ]
-    }
 }
 
 impl Default for Topics {
@@ -125,7 +113,7 @@ impl Default for Topics {
 pub struct EngineSettings {
     /// Topics in and out.
     pub topics: Topics,
-    /// What comes in by other topics, in the order in which the rules are tried.
+    /// What comes in by other topics, in the order in which the rules are tried; the seed's last.
     pub sources: Vec<Rule>,
     /// Where value and time stand in payloads.
     pub keys: PayloadKeys,
@@ -183,11 +171,30 @@ impl EngineSettings {
         overlaps(&self.sources, &self.topics.frame, &self.topics.reading, &self.zone)
     }
 
+    /// Whether the rule at this place of `sources` is the one that [`Seed`] brings, which nobody wrote.
+    #[must_use]
+    pub fn is_seed(&self, place: usize) -> bool {
+        self.seed.is_some() && place + 1 == self.sources.len()
+    }
+
     /// The filters to subscribe to: no two match the same topic, so that no message comes twice.
     #[must_use]
     pub fn filters(&self) -> Vec<String> {
         let built_in = [self.topics.frame.filter(), self.topics.reading.filter()];
         filter::fewest(&self.sources.iter().map(Rule::subscription).chain(built_in).collect::<Vec<_>>())
+    }
+
+    /// The topics of units that are published to, by the name of their setting.
+    pub fn outputs(&self) -> impl Iterator<Item = (&'static str, &TopicTemplate)> {
+        let topics = &self.topics;
+        let all = [
+            ("prediction", &topics.prediction, true),
+            ("target", &topics.target, self.target_topics),
+            ("state", &topics.state, true),
+            ("flags", &topics.flags, self.target_flags),
+            ("alarm", &topics.alarm, true),
+        ];
+        all.into_iter().filter(|(.., is_on)| *is_on).map(|(name, template, _)| (name, template))
     }
 
     /// Where an alarm of a unit stands.

@@ -235,3 +235,47 @@ fn completions_and_manual_pages_come_from_the_command_line() {
         assert!(page.contains(".TH"), "{name}");
     }
 }
+
+/// The lines of `cooltwin check` that begin with a word, without it.
+fn checked(word: &str, settings: &[&str]) -> Vec<String> {
+    let settings: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+    let text = stdout(&run(&[&["check"][..], &settings].concat(), ""));
+    text.lines().filter_map(|line| line.strip_prefix(word)).map(|rest| rest.trim().to_owned()).collect()
+}
+
+#[test]
+fn check_tells_every_topic_that_is_subscribed_and_published() {
+    let own = ["cooltwin/main/cmd/+", "cooltwin/main/probe"];
+    assert_eq!(checked("subscribes:", &[]), [&["hvac/+/sensors", "hvac/+/sensors/+"][..], &own].concat());
+    let units = ["hvac/{unit}/predictions", "hvac/{unit}/predictions/{target}", "hvac/{unit}/state"];
+    let daemon = ["status", "health", "probe", "alarms/+", "cmd/+/response"]
+        .map(|part| format!("cooltwin/main/{part}"));
+    let published = checked("publishes:", &[]);
+    assert_eq!(published[..3], units);
+    assert_eq!(published[3], "hvac/{unit}/alarms/{alarm}");
+    assert_eq!(published[4..], daemon);
+
+    let all = [
+        "home_assistant.enabled=true",
+        "engine.target_flags=true",
+        "seed.enabled=true",
+        "mqtt.probe_interval=0s",
+        "engine.target_topics=false",
+    ];
+    let subscribed = checked("subscribes:", &all);
+    assert!(subscribed.contains(&"homeassistant/status".to_owned()), "{subscribed:?}");
+    assert!(!subscribed.contains(&own[1].to_owned()), "{subscribed:?}");
+    let published = checked("publishes:", &all);
+    for topic in [
+        "hvac/{unit}/predictions/{target}/flags",
+        "homeassistant/device/+/config (home_assistant)",
+        "hvac/predictions/results (seed)",
+        "hvac/alerts/error (seed)",
+        "hvac/status (seed)",
+    ] {
+        assert!(published.contains(&topic.to_owned()), "{topic}: {published:?}");
+    }
+    for topic in [units[1], own[1]] {
+        assert!(!published.contains(&topic.to_owned()), "{topic}: {published:?}");
+    }
+}

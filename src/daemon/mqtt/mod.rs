@@ -80,23 +80,13 @@ pub(in crate::daemon) struct LinkSettings {
 
 impl LinkSettings {
     pub(in crate::daemon) fn new(settings: &Settings, checked: &Checked) -> Self {
-        let readings = settings.mqtt.subscribe_qos == 1;
-        let mut subscribe: Vec<_> =
-            checked.engine.filters().into_iter().map(|filter| (filter, readings)).collect();
-        subscribe.push((checked.topics.command_filter(), true));
-        if let Some(home_assistant) = &checked.engine.home_assistant {
-            subscribe.push((home_assistant.birth_topic.clone(), true));
-        }
-        if !settings.mqtt.probe_interval.is_zero() {
-            subscribe.push((checked.topics.probe.clone(), false));
-        }
         Self {
             broker: checked.broker.clone(),
             mqtt: settings.mqtt.clone(),
             client_id: settings.client_id(),
             status_topic: checked.topics.status.clone(),
             probe_topic: checked.topics.probe.clone(),
-            subscribe,
+            subscribe: settings.subscriptions(checked),
             unsubscribe: Vec::new(),
             max_payload_bytes: checked.engine.max_payload_bytes,
         }

@@ -5,6 +5,8 @@ mod feedback;
 mod home_assistant;
 mod http;
 mod login;
+mod overlaps;
+mod traffic;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,6 +21,7 @@ use crate::folder::BUNDLE_PLACES;
 
 pub use broker::Broker;
 pub use http::HttpTerms;
+pub use traffic::Output;
 
 /// Longest instance name: it stands in topics and in the client id, which old brokers limit.
 const MAX_INSTANCE_BYTES: usize = 64;
@@ -85,12 +88,6 @@ impl DaemonTopics {
         topic.strip_prefix(&self.commands)?.strip_prefix('/')
     }
 
-    /// Filters of everything that is published here.
-    fn outputs(&self) -> impl Iterator<Item = String> {
-        let plain = [&self.status, &self.health, &self.probe].map(String::clone);
-        plain.into_iter().chain([format!("{}/+", self.alarms), self.response("+")])
-    }
-
     /// Where a command is answered unless it says otherwise.
     #[must_use]
     pub fn response(&self, command: &str) -> String {
@@ -119,7 +116,7 @@ impl Settings {
             feedback::check(engine, topics, &mut problems);
         }
         if let Some(engine) = &engine {
-            check_overlaps(engine, &mut problems);
+            overlaps::check(engine, &mut problems);
         }
         check_probe(self.mqtt.probe_interval, &mut problems);
         check_log(&self.log, &mut problems);
@@ -270,20 +267,6 @@ fn bundle_key(bundle: &BundleSettings, problems: &mut Vec<Problem>) -> Option<Pu
         problems.push(Problem::new("bundle.public_key", format!("\"{written}\""), reason, remedy));
     };
     text.and_then(|text| PublicKey::parse(&text)).map_err(refuse).ok()
-}
-
-/// Refuses rules of which it depends on their order which of them reads a topic.
-fn check_overlaps(engine: &EngineSettings, problems: &mut Vec<Problem>) {
-    for overlap in engine.overlaps() {
-        let Some(found) = overlap.problem else { continue };
-        // The built-in rules come last, by the names of their settings.
-        let key = match engine.sources.get(overlap.second) {
-            Some(rule) => format!("source \"{}\" {}", rule.name(), found.key),
-            None if overlap.second == engine.sources.len() => "topics.frame".to_owned(),
-            None => "topics.reading".to_owned(),
-        };
-        problems.push(Problem::new(key, found.value, found.reason, found.remedy));
-    }
 }
 
 fn topic_problem(field: &str, value: &str, reason: &str) -> Problem {

@@ -1,29 +1,18 @@
 //! Whether the daemon would read what it writes: predictions taken for readings feed on themselves, and one
 //! taken for a command is obeyed.
 
+use super::traffic::outputs;
 use crate::daemon::settings::DaemonTopics;
 use crate::daemon::settings::problem::Problem;
 use crate::domain::source::filter::overlap;
-use crate::engine::{EngineSettings, Seed};
+use crate::engine::EngineSettings;
 
 /// Notes every input that could match an output, and every data topic that could match a command: who may
 /// publish readings is not thereby allowed to command the daemon.
 pub(super) fn check(engine: &EngineSettings, own: &DaemonTopics, problems: &mut Vec<Problem>) {
     let topics = &engine.topics;
     let commands = own.command_filter();
-    let mut outputs: Vec<(String, String)> = topics
-        .outputs()
-        .iter()
-        .filter(|(name, _)| *name != "flags" || engine.target_flags)
-        .map(|(name, template)| (format!("what topics.{name} publishes"), template.filter()))
-        .collect();
-    outputs.extend(own.outputs().map(|topic| ("the daemon's own topic".to_owned(), topic)));
-    let told =
-        engine.home_assistant.iter().map(|told| ("what Home Assistant is told".to_owned(), told.filter()));
-    outputs.extend(told);
-    if engine.seed.is_some() {
-        outputs.extend(Seed::outputs().map(|topic| ("what [seed] publishes".to_owned(), topic)));
-    }
+    let outputs = outputs(engine, own);
     if engine.target_flags && topics.flags.filter() == topics.target.filter() {
         problems.push(Problem::new(
             "topics.flags",
@@ -42,15 +31,17 @@ pub(super) fn check(engine: &EngineSettings, own: &DaemonTopics, problems: &mut 
             ));
         }
     };
-    for (what, output) in &outputs {
-        refuse_overlap("topics.daemon", &commands, what, output);
+    for output in &outputs {
+        refuse_overlap("topics.daemon", &commands, &output.what, &output.filter);
     }
     let built_in = [("topics.reading", topics.reading.filter()), ("topics.frame", topics.frame.filter())];
-    let rules =
-        engine.sources.iter().map(|rule| (format!("source \"{}\" topic", rule.name()), rule.subscription()));
+    let rules = engine.sources.iter().enumerate().map(|(place, rule)| {
+        let key = format!("source \"{}\" topic", rule.name());
+        (if engine.is_seed(place) { "seed.enabled".to_owned() } else { key }, rule.subscription())
+    });
     for (key, input) in built_in.into_iter().map(|(key, input)| (key.to_owned(), input)).chain(rules) {
-        for (what, output) in &outputs {
-            refuse_overlap(&key, &input, what, output);
+        for output in &outputs {
+            refuse_overlap(&key, &input, &output.what, &output.filter);
         }
         refuse_overlap(&key, &input, "the daemon's commands", &commands);
         if let Some(birth) = engine.home_assistant.as_ref().map(|told| &told.birth_topic) {
@@ -58,8 +49,8 @@ pub(super) fn check(engine: &EngineSettings, own: &DaemonTopics, problems: &mut 
         }
     }
     if let Some(birth) = engine.home_assistant.as_ref().map(|told| &told.birth_topic) {
-        for (what, output) in &outputs {
-            refuse_overlap("home_assistant.birth_topic", birth, what, output);
+        for output in &outputs {
+            refuse_overlap("home_assistant.birth_topic", birth, &output.what, &output.filter);
         }
         refuse_overlap("home_assistant.birth_topic", birth, "the daemon's commands", &commands);
     }
