@@ -146,6 +146,8 @@ pub struct Engine {
     leftover: Vec<String>,
     /// What Home Assistant is still to be told.
     discovery: Announcer,
+    /// The unit of which the seed's topics say that it is not predicted.
+    told_withheld: Option<UnitId>,
     counters: EngineCounters,
     // Working memory, kept so that nothing is allocated per reading.
     batch: Batch,
@@ -186,6 +188,7 @@ impl Engine {
             unit_alarms: 0,
             leftover: Vec::new(),
             discovery: Announcer::default(),
+            told_withheld: None,
             counters: EngineCounters::default(),
             batch: Batch::default(),
             readings: Vec::new(),
@@ -237,6 +240,7 @@ impl Engine {
 
     fn tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let at = now.monotonic;
+        self.mind_seed(now, effects);
         for id in self.ids_where(|unit| unit.due.is_some_and(|due| due <= at)) {
             self.evaluate(now, &id, effects);
         }
@@ -281,6 +285,9 @@ impl Engine {
         self.counters.evicted += 1;
         self.waiting = self.waiting.saturating_sub(unit.waiting.len());
         self.drop_alarms(now, &id, &unit, effects);
+        if self.told_withheld.as_ref() == Some(&id) {
+            self.end_withheld(now, effects);
+        }
         // Before the state is: Home Assistant would find it empty.
         self.withdraw(&id, effects);
         // An empty retained message removes the retained state, so that nobody finds a unit that is gone.
@@ -352,6 +359,7 @@ impl Engine {
         self.is_clock_unset = old.is_clock_unset;
         self.unit_alarms = old.unit_alarms;
         self.leftover = old.leftover;
+        self.told_withheld = old.told_withheld;
         for (id, unit) in old.units {
             let topics = UnitTopics::new(&self.settings, &id, self.bundle.targets());
             self.leftover

@@ -54,9 +54,8 @@ impl Engine {
             } else {
                 self.counters.withheld += 1;
             }
-            let before = unit.published.as_ref().map(|state| state.quality);
             publish_state(&self.bundle, id, unit, quality, &reasons, time, effects);
-            self.alert_withheld(now, id, (before, quality), effects);
+            self.alert_withheld(now, id, quality, effects);
         }
         self.reasons = reasons;
         let Some(unit) = self.units.get_mut(id) else { return };

@@ -119,6 +119,9 @@ impl<'a> Alert<'a> {
     }
 }
 
+/// The id of the alert that a unit is not predicted.
+const WITHHELD: &str = "withheld";
+
 impl Engine {
     /// Publishes an alert of the daemon, or of a unit if it is the one that these topics speak of.
     pub(super) fn alert(
@@ -129,43 +132,60 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         let Some(seed) = &self.settings.seed else { return };
-        if unit.is_some_and(|unit| *unit != seed.unit) {
-            return;
+        if unit.is_none_or(|unit| *unit == seed.unit) {
+            effects.push(told(now, unit, alert));
         }
-        let document = AlertDocument {
-            timestamp: now.wall.to_string(),
-            severity: alert.severity,
-            id: alert.id,
-            active: alert.severity != OVER,
-            unit: unit.map(UnitId::as_str),
-            message: alert.message,
-            remedy: alert.remedy,
-        };
-        let mut payload = Vec::with_capacity(256);
-        write_json(&document, &mut payload);
-        let topic = format!("{ALERTS}/{}", alert.severity);
-        effects.push(Effect::Publish(Publish { topic, payload, retain: false, kind: PublishKind::Event }));
     }
 
     /// Says when the unit stops being predicted, and when it is predicted again.
     pub(super) fn alert_withheld(
-        &self,
+        &mut self,
         now: Now,
         id: &UnitId,
-        (before, after): (Option<Quality>, Quality),
+        quality: Quality,
         effects: &mut Vec<Effect>,
     ) {
-        let was_bad = before == Some(Quality::Bad);
-        match after {
-            Quality::Bad if !was_bad => {
-                let (message, remedy) = ("no prediction is made", "the unit's state says why");
-                let alert = Alert { id: "withheld", severity: ERROR, message, remedy: Some(remedy) };
-                self.alert(now, Some(id), &alert, effects);
-            }
-            Quality::Good | Quality::Uncertain if was_bad => {
-                self.alert(now, Some(id), &Alert::over("withheld"), effects);
-            }
-            _ => {}
+        if self.settings.seed.as_ref().is_none_or(|seed| seed.unit != *id) {
+            return;
+        }
+        if quality != Quality::Bad {
+            self.end_withheld(now, effects);
+        } else if self.told_withheld.is_none() {
+            let (message, remedy) = ("no prediction is made", "the unit's state says why");
+            let alert = Alert { id: WITHHELD, severity: ERROR, message, remedy: Some(remedy) };
+            effects.push(told(now, Some(id), &alert));
+            self.told_withheld = Some(id.clone());
         }
     }
+
+    /// Says that the alert is over, if it stands: the unit is predicted again, or forgotten.
+    pub(super) fn end_withheld(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if let Some(unit) = self.told_withheld.take() {
+            effects.push(told(now, Some(&unit), &Alert::over(WITHHELD)));
+        }
+    }
+
+    /// The same when a reload has taken these topics from the unit: nobody would say it later.
+    pub(super) fn mind_seed(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let unit = self.settings.seed.as_ref().map(|seed| &seed.unit);
+        if self.told_withheld.as_ref() != unit {
+            self.end_withheld(now, effects);
+        }
+    }
+}
+
+fn told(now: Now, unit: Option<&UnitId>, alert: &Alert<'_>) -> Effect {
+    let document = AlertDocument {
+        timestamp: now.wall.to_string(),
+        severity: alert.severity,
+        id: alert.id,
+        active: alert.severity != OVER,
+        unit: unit.map(UnitId::as_str),
+        message: alert.message,
+        remedy: alert.remedy,
+    };
+    let mut payload = Vec::with_capacity(256);
+    write_json(&document, &mut payload);
+    let topic = format!("{ALERTS}/{}", alert.severity);
+    Effect::Publish(Publish { topic, payload, retain: false, kind: PublishKind::Event })
 }

@@ -192,9 +192,8 @@ impl Engine {
         }
         match self.units.get_mut(id) {
             Some(unit) if quality == Quality::Bad => {
-                let before = unit.published.as_ref().map(|state| state.quality);
                 publish_state(&self.bundle, id, unit, quality, &reasons, time, effects);
-                self.alert_withheld(now, id, (before, quality), effects);
+                self.alert_withheld(now, id, quality, effects);
             }
             _ => self.tell_alarms(id, effects),
         }

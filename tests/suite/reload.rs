@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use cooltwin::bundle::{Bundle, seal};
-use cooltwin::domain::{Effect, Now, Timestamp, ZoneSpec};
-use cooltwin::engine::{Engine, EngineSettings, Input, SilenceLimits};
+use cooltwin::domain::{Effect, Now, Timestamp, UnitId, ZoneSpec};
+use cooltwin::engine::{Engine, EngineSettings, Input, Seed, SilenceLimits};
 
 use super::bundles;
 
@@ -201,4 +201,48 @@ fn flags_that_nobody_publishes_any_more_are_removed() {
     without.adopt(same);
     assert_eq!(flags(run(&mut without, 3, Input::Tick)), ["hvac/c1/predictions/T/flags "]);
     assert_eq!(flags(feed(&mut without, 4, &ALL)), [""; 0]);
+}
+
+/// An engine with the seed's topics for a unit, or without them.
+fn with_seed(unit: Option<&str>) -> Engine {
+    let seed = unit.map(|unit| Seed { unit: UnitId::new(unit).unwrap() });
+    let settings = EngineSettings { seed, unit_ttl: Duration::from_mins(10), ..EngineSettings::default() };
+    Engine::new(bundles::tiny(), settings, || 0)
+}
+
+/// The alerts that a unit is withheld among what was published: `true` where it is, `false` where that is over.
+fn withheld(published: &[String]) -> Vec<bool> {
+    let alerts = published.iter().filter_map(|text| text.strip_prefix("hvac/alerts/")?.split_once(' '));
+    let alerts = alerts.map(|(_, text)| serde_json::from_str::<serde_json::Value>(text).unwrap());
+    alerts.filter(|alert| alert["id"] == "withheld").map(|alert| alert["active"].as_bool().unwrap()).collect()
+}
+
+/// What a reload says to an engine of which the unit is withheld, and then a frame that can be predicted.
+fn alerts_over_a_reload(after: Option<&str>) -> [Vec<bool>; 3] {
+    let mut old = with_seed(Some("c1"));
+    assert_eq!(withheld(&feed(&mut old, 0, &ALL[1..])), [true], "R is required");
+    let mut new = with_seed(after);
+    new.adopt(old);
+    let at_once = run(&mut new, 1, Input::Tick);
+    let still = feed(&mut new, 2, &ALL[1..]);
+    let predicted = feed(&mut new, 3, &ALL);
+    [at_once, still, predicted].map(|published| withheld(&published))
+}
+
+#[test]
+fn the_alert_that_a_unit_is_withheld_outlasts_a_reload_and_ends_with_its_reason() {
+    assert_eq!(alerts_over_a_reload(Some("c1")), [vec![], vec![], vec![false]]);
+    // The topics speak of another unit, or are used no more: nobody would say it later.
+    assert_eq!(alerts_over_a_reload(Some("c2")), [vec![false], vec![], vec![]]);
+    assert_eq!(alerts_over_a_reload(None), [vec![false], vec![], vec![]]);
+}
+
+#[test]
+fn the_alert_that_a_unit_is_withheld_ends_when_the_unit_is_forgotten() {
+    let mut engine = with_seed(Some("c1"));
+    assert_eq!(withheld(&feed(&mut engine, 0, &ALL[1..])), [true]);
+    assert_eq!(withheld(&run(&mut engine, 599, Input::Tick)), [true; 0]);
+    assert_eq!(withheld(&run(&mut engine, 600, Input::Tick)), [false]);
+    assert_eq!(withheld(&feed(&mut engine, 601, &ALL)), [true; 0]);
+    assert_eq!(withheld(&run(&mut engine, 10_000, Input::Tick)), [true, false], "stale, then forgotten");
 }
