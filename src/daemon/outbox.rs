@@ -11,11 +11,12 @@
 //! |---|---|---|
 //! | urgent | alarms, `online`/`offline` | held, the latest of each topic; never dropped |
 //! | retained | unit states | held, the latest of each topic; never dropped |
-//! | announced | what Home Assistant is told | in one queue with retained, the next few when the last are confirmed; not held beyond the connection, as the engine tells it anew for the next; removals are held |
 //! | kept | predictions | held, all of them; when [`MAX_HELD`] is reached, intake stops |
 //! | answer | answers to commands | in one queue with kept, but sent once: gone when the connection ends before the confirmation |
+//! | announced | what Home Assistant is told | in one queue with kept, the next few when the last are confirmed; not held beyond the connection, as the engine tells it anew for the next; removals are held, and go with retained until they were sent once |
 //! | fleeting | per-target numbers, health | the newer replaces the older of its topic; takes turns with kept |
 
+mod entry;
 mod fleeting;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -23,7 +24,9 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 
 use super::mqtt::{Command, Epoch, MAX_OUTGOING_BYTES, Outgoing, PublishId, WINDOW};
-use crate::domain::{Effect, Publish, PublishKind, Token};
+use crate::domain::{Effect, Publish, Token};
+pub(super) use entry::{Drops, Sort};
+use entry::{Entry, Latest, Progress};
 use fleeting::{Fate, Fleeting};
 
 /// Publishes held before intake stops: a few seconds of a busy site, or some minutes of a calm one.
@@ -35,93 +38,6 @@ const PACKET_OVERHEAD_BYTES: usize = 16;
 /// Marks the ids of fleeting messages, which count by themselves.
 const FLEETING_ID: PublishId = 1 << 63;
 
-/// How a publish is sent and what becomes of it when it cannot be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sort {
-    /// As [`Sort::Retained`], and before everything else.
-    Urgent,
-    /// QoS 1, retained; only the latest per topic counts, and every new connection gets it again.
-    Retained,
-    /// As [`Sort::Retained`], but made again for every connection and so not held beyond one; only removals are.
-    Announced,
-    /// QoS 1; held until confirmed.
-    Kept,
-    /// QoS 1, to a topic that somebody else chose. Sent once: a broker that closes the connection for that topic would
-    /// never take anything again.
-    Answer,
-    /// QoS 0; of value only now, so a newer one replaces it rather than wait behind it.
-    Fleeting,
-}
-
-impl Sort {
-    fn is_retained(self) -> bool {
-        matches!(self, Self::Urgent | Self::Retained | Self::Announced)
-    }
-}
-
-impl From<PublishKind> for Sort {
-    fn from(kind: PublishKind) -> Self {
-        match kind {
-            PublishKind::Alarm => Self::Urgent,
-            PublishKind::State => Self::Retained,
-            PublishKind::Discovery => Self::Announced,
-            PublishKind::Prediction | PublishKind::Event => Self::Kept,
-            PublishKind::Target | PublishKind::Request => Self::Fleeting,
-        }
-    }
-}
-
-/// Why outgoing messages were dropped, and how many.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Drops {
-    /// Fleeting ones replaced by newer ones while there was no connection.
-    pub(super) offline: u64,
-    /// The same while the link was slow.
-    pub(super) slow: u64,
-    /// Fleeting ones while too many waited.
-    pub(super) full: u64,
-    /// Larger than a packet may be.
-    pub(super) oversize: u64,
-    /// Answers to commands that were not confirmed when the connection ended.
-    pub(super) answers: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Progress {
-    Waiting,
-    Sent,
-    Confirmed,
-}
-
-#[derive(Debug)]
-struct Entry {
-    topic: String,
-    payload: Bytes,
-    sort: Sort,
-    retain: bool,
-    progress: Progress,
-    is_repeated: bool,
-    /// A later entry of this retained topic is confirmed: this one must not follow it.
-    is_superseded: bool,
-}
-
-impl Entry {
-    /// Nothing is to be done for it any more; gives the bytes that it held.
-    fn forget(&mut self) -> usize {
-        self.progress = Progress::Confirmed;
-        std::mem::take(&mut self.topic).len() + std::mem::take(&mut self.payload).len()
-    }
-}
-
-/// The latest payload of a retained topic.
-#[derive(Debug)]
-struct Latest {
-    payload: Bytes,
-    sort: Sort,
-    /// The entry that waits to bring it to the broker.
-    waiting: Option<PublishId>,
-}
-
 /// The outbox.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
@@ -129,10 +45,10 @@ pub(super) struct Outbox {
     entries: VecDeque<Entry>,
     /// Id of the first entry; the others count on from it.
     first: PublishId,
-    /// Those of the entries that wait and go before others, ascending.
+    /// Those of the entries that wait and go before others, in their order.
     urgent: VecDeque<PublishId>,
     retained: VecDeque<PublishId>,
-    /// Of the kept entries those before this position were handed over on the present connection.
+    /// Of the kept and announced entries those before this position were handed over on the present connection.
     handed_over: usize,
     fleeting: Fleeting,
     /// Fleeting ones handed over so far, on this connection and before it.
@@ -224,16 +140,15 @@ impl Outbox {
         let Some(entry) = self.entries.get_mut(position) else { return false };
         self.bytes = self.bytes + payload.len() - entry.payload.len();
         entry.payload = payload.clone();
+        if entry.sort == Sort::Announced {
+            // A removal takes its turn before the document that it replaces.
+            self.queue(id);
+        }
         true
     }
 
     fn hold(&mut self, topic: String, payload: Bytes, sort: Sort, retain: bool) {
         let id = self.next_id();
-        match sort {
-            Sort::Urgent => self.urgent.push_back(id),
-            Sort::Retained | Sort::Announced => self.retained.push_back(id),
-            Sort::Kept | Sort::Answer | Sort::Fleeting => {}
-        }
         self.announced += usize::from(sort == Sort::Announced);
         self.bytes += topic.len() + payload.len();
         self.entries.push_back(Entry {
@@ -245,6 +160,21 @@ impl Outbox {
             is_repeated: false,
             is_superseded: false,
         });
+        self.queue(id);
+    }
+
+    /// Gives an entry that waits its turn before the kept ones, if it has one. What Home Assistant is told has none: a
+    /// broker that closes the connection for it has then confirmed all predictions that were made before. Removals have
+    /// one, once: they go before the states that are removed with them.
+    fn queue(&mut self, id: PublishId) {
+        let Some(position) = id.checked_sub(self.first) else { return };
+        let Some(entry) = self.entries.get(position as usize) else { return };
+        match entry.sort {
+            Sort::Urgent => self.urgent.push_back(id),
+            Sort::Retained => self.retained.push_back(id),
+            Sort::Announced if entry.payload.is_empty() && !entry.is_repeated => self.retained.push_back(id),
+            Sort::Announced | Sort::Kept | Sort::Answer | Sort::Fleeting => {}
+        }
     }
 
     fn next_id(&self) -> PublishId {
@@ -279,37 +209,62 @@ impl Outbox {
         self.due_acks.clear();
         self.urgent.clear();
         self.retained.clear();
-        for (position, entry) in self.entries.iter_mut().enumerate() {
+        let mut removals = Vec::new();
+        for position in 0..self.entries.len() {
+            let id = self.first + position as u64;
+            let Some(entry) = self.entries.get_mut(position) else { break };
             if entry.progress == Progress::Confirmed {
                 continue;
             }
-            let is_spent = entry.sort == Sort::Answer && entry.progress == Progress::Sent;
-            let is_told_again = entry.sort == Sort::Announced && !entry.payload.is_empty();
+            let was_sent = entry.progress == Progress::Sent;
+            let is_spent = entry.sort == Sort::Answer && was_sent;
+            let is_removal = entry.sort == Sort::Announced && entry.payload.is_empty();
+            let is_told_again = entry.sort == Sort::Announced && !is_removal;
             if is_told_again {
                 self.latest.remove(&entry.topic);
             }
-            if entry.is_superseded || is_spent || is_told_again {
+            // The broker may have closed the connection for it: it is repeated behind all that waits now.
+            let is_postponed = is_removal && was_sent && !entry.is_superseded;
+            if is_postponed {
+                removals.push(entry.topic.clone());
+            }
+            if entry.is_superseded || is_spent || is_told_again || is_postponed {
                 self.drops.answers += u64::from(is_spent);
                 self.announced = self.announced.saturating_sub(usize::from(entry.sort == Sort::Announced));
                 self.bytes = self.bytes.saturating_sub(entry.forget());
                 continue;
             }
-            let id = self.first + position as u64;
-            entry.is_repeated |= entry.progress == Progress::Sent;
+            entry.is_repeated |= was_sent;
             entry.progress = Progress::Waiting;
-            match entry.sort {
-                Sort::Urgent => self.urgent.push_back(id),
-                Sort::Retained | Sort::Announced => self.retained.push_back(id),
-                Sort::Kept | Sort::Answer | Sort::Fleeting => {}
-            }
             if let Some(latest) = self.latest.get_mut(&entry.topic)
                 && entry.sort.is_retained()
             {
                 // Of several the last one in order, which carries the latest payload.
                 latest.waiting = Some(id);
             }
+            self.queue(id);
+        }
+        for topic in removals {
+            self.postpone(topic);
         }
         self.advance();
+    }
+
+    /// Has a removal sent again, as the last of all that waits.
+    fn postpone(&mut self, topic: String) {
+        let waiting = self.latest.get(&topic).and_then(|latest| latest.waiting);
+        if waiting.is_some() {
+            // Another removal of it, which is yet to be sent for the first time.
+            return;
+        }
+        let latest = Latest { payload: Bytes::new(), sort: Sort::Announced, waiting: Some(self.next_id()) };
+        self.latest.insert(topic.clone(), latest);
+        self.hold(topic, Bytes::new(), Sort::Announced, true);
+        // No turn before the kept ones this time.
+        self.retained.pop_back();
+        if let Some(entry) = self.entries.back_mut() {
+            entry.is_repeated = true;
+        }
     }
 
     /// The broker has this one, or it is on its way where no confirmation is asked for.
@@ -407,11 +362,12 @@ impl Outbox {
         self.is_slow = !self.fleeting.is_empty();
     }
 
-    /// The next kept entry that waits.
+    /// The next kept or announced entry that waits.
     fn next_kept(&mut self) -> Option<PublishId> {
         while let Some(entry) = self.entries.get(self.handed_over) {
             self.handed_over += 1;
-            if matches!(entry.sort, Sort::Kept | Sort::Answer) && entry.progress == Progress::Waiting {
+            let is_in_turn = matches!(entry.sort, Sort::Kept | Sort::Answer | Sort::Announced);
+            if is_in_turn && entry.progress == Progress::Waiting {
                 return Some(self.first + self.handed_over as u64 - 1);
             }
         }

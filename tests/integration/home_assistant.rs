@@ -140,3 +140,26 @@ fn targets_of_an_earlier_bundle_vanish_with_the_reload() {
         message.topic == "hvac/attic/predictions" && message.json()["T2"].is_number()
     });
 }
+
+/// This broker closes the connection for a topic that its access list denies, so the documents end every connection: what
+/// was predicted before goes before them.
+#[test]
+fn a_broker_that_closes_for_the_documents_gets_predictions_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("access");
+    std::fs::write(
+        &list,
+        "topic readwrite hvac/#\ntopic readwrite cooltwin/#\ntopic read homeassistant/status\n",
+    )
+    .unwrap();
+    let broker = Broker::start_with_settings(&format!("acl_file {}", list.display()));
+    let client = Client::connect(&broker, &["hvac/+/predictions"]);
+    let _daemon = config(&broker).start();
+    eventually("the documents to end a connection", || {
+        (broker.log().matches("as cooltwin-test (").count() >= 2).then_some(())
+    });
+    client.predict_until_answered("attic");
+    client.predict_until_answered("cellar");
+    let connections = broker.log().matches("as cooltwin-test (").count();
+    assert!(connections > 2, "the documents ended {connections} connections");
+}

@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::PublishKind;
 
 fn publish(topic: &str, kind: PublishKind, payload: &str) -> Effect {
     let retain = kind == PublishKind::State;
@@ -339,8 +340,8 @@ fn what_is_told_anew_is_not_held_and_its_removal_is() {
     outbox.connected(1);
     outbox.accept(&mut vec![told("1"), told("2"), publish("s", PublishKind::State, "up"), prediction("p")]);
     let sent = pump(&mut outbox);
-    assert_eq!(shown(&sent), ["d=2", "s=up", "p={}"], "in the order of the states, before predictions");
-    let id = ids(&sent)[0];
+    assert_eq!(shown(&sent), ["s=up", "d=2", "p={}"], "in the order of the predictions, behind states");
+    let id = ids(&sent)[1];
     assert!(outbox.is_announcing());
     outbox.confirm(id);
     assert!(!outbox.is_announcing());
@@ -365,4 +366,66 @@ fn what_is_told_anew_is_not_held_and_its_removal_is() {
     outbox.connected(5);
     assert_eq!(shown(&pump(&mut outbox)), ["s=up"]);
     assert_eq!((outbox.latest.len(), outbox.bytes), (1, "s".len() + "up".len()));
+}
+
+/// A broker that closes the connection for what Home Assistant is told gets the predictions first at every connection.
+#[test]
+fn what_costs_the_connection_every_time_holds_no_prediction_back() {
+    let told = |payload| publish("d", PublishKind::Discovery, payload);
+    let mut outbox = connected();
+    outbox.accept(&mut vec![told("1"), prediction("p1")]);
+    assert_eq!(shown(&pump(&mut outbox)), ["d=1", "p1={}"]);
+    outbox.disconnected();
+    outbox.accept(&mut vec![prediction("p2")]);
+    outbox.connected(2);
+    outbox.accept(&mut vec![told("2"), prediction("p3")]);
+    let sent = pump(&mut outbox);
+    assert_eq!(shown(&sent), ["p1={}", "p2={}", "d=2", "p3={}"]);
+    for id in &ids(&sent)[..2] {
+        outbox.confirm(*id);
+    }
+    // A removal goes in the order of the states, once; then it is behind all that waits.
+    outbox.disconnected();
+    outbox.accept(&mut vec![told(""), publish("s", PublishKind::State, ""), prediction("p4")]);
+    outbox.connected(3);
+    assert_eq!(shown(&pump(&mut outbox)), ["d=", "s=", "p3={}", "p4={}"]);
+    for epoch in 4..7 {
+        outbox.disconnected();
+        outbox.accept(&mut vec![prediction("p5")]);
+        outbox.connected(epoch);
+        let sent = pump(&mut outbox);
+        let shown = shown(&sent);
+        let place = shown.iter().position(|text| text == "d=").unwrap();
+        assert!(place >= shown.len() - 2 && shown.contains(&"p3={}".to_owned()) == (epoch == 4), "{shown:?}");
+        for id in &ids(&sent)[..place] {
+            outbox.confirm(*id);
+        }
+    }
+    assert!(outbox.is_announcing());
+    let last = publish_id_of(&mut outbox, "d");
+    outbox.confirm(last);
+    assert!(!outbox.is_announcing() && !outbox.latest.contains_key("d"));
+}
+
+/// Connects anew and gives the id of what goes to a topic.
+fn publish_id_of(outbox: &mut Outbox, topic: &str) -> PublishId {
+    outbox.connected(99);
+    let found = pump(outbox).into_iter().find_map(|command| match command {
+        Command::Publish(out) if out.topic == topic => Some(out.id),
+        _ => None,
+    });
+    found.unwrap()
+}
+
+/// A device that is yet to be told and is taken back instead goes before the state that is removed with it.
+#[test]
+fn a_removal_does_not_wait_in_the_place_of_its_document() {
+    let told = |payload| publish("d", PublishKind::Discovery, payload);
+    let mut outbox = Outbox::default();
+    outbox.accept(&mut vec![prediction("p")]);
+    outbox.epoch = Some(1);
+    outbox.accept(&mut vec![told("1")]);
+    outbox.accept(&mut vec![told(""), publish("s", PublishKind::State, "")]);
+    assert_eq!(shown(&pump(&mut outbox)), ["d=", "s=", "p={}"]);
+    assert_eq!(shown(&pump(&mut outbox)), [""; 0], "once");
 }
