@@ -184,7 +184,7 @@ impl Desk {
     }
 
     /// The next question; never, when nobody asks.
-    pub(super) async fn next(&mut self) -> Question {
+    pub(crate) async fn next(&mut self) -> Question {
         if let Some(questions) = &mut self.questions {
             if let Some(question) = questions.recv().await {
                 return question;

@@ -66,6 +66,8 @@ pub(super) struct App {
     pub(super) health: Kept<Arc<crate::daemon::desk::Health>>,
     pub(super) metrics: Kept<Bytes>,
     pub(super) units: Kept<Bytes>,
+    /// What who watches is told first, with the time at which it was asked for.
+    pub(super) snapshot: Kept<Bytes>,
 }
 
 impl App {
@@ -80,6 +82,7 @@ impl App {
             health: Kept::default(),
             metrics: Kept::default(),
             units: Kept::default(),
+            snapshot: Kept::default(),
             front,
         }
     }

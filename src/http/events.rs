@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::app::App;
 use super::counts::add;
@@ -92,15 +92,31 @@ pub(super) async fn events(State(app): State<Arc<App>>) -> Result<Response, Prob
     let place = Arc::clone(&app.watchers).try_acquire_owned().map_err(busy)?;
     // First, so that nothing falls between it and the snapshot.
     let published = app.front.watch();
-    let units = app.ask(PATIENCE, |reply| Question::Units(MAX_LISTED_UNITS, reply)).await?;
-    let health = app.ask(PATIENCE, Question::Health).await?;
-    let alarms = &health.alarms;
-    let health = serde_json::from_slice(&health.document).ok();
+    let snapshot = snapshot(&app, Instant::now()).await?;
     let (sender, events) = mpsc::channel(AHEAD);
     // The queue is new and empty.
-    let _ = sender.try_send(event("snapshot", &Snapshot { units: &units, health, alarms }));
+    let _ = sender.try_send(snapshot);
     tokio::spawn(forward(Arc::clone(&app), published, sender, place));
     Ok(fresh(StatusCode::OK, "text/event-stream", Body::new(Events { events })))
+}
+
+/// The snapshot for one who watches since a moment: the one that another asked for after that, or a new one. An older one would not
+/// do, as what was published between the two would be missing. So many who come at once cost two.
+async fn snapshot(app: &App, since: Instant) -> Result<Bytes, Problem> {
+    let late = |_| Problem::new(StatusCode::GATEWAY_TIMEOUT, "the daemon does not answer");
+    let mut kept = timeout(PATIENCE, app.snapshot.lock()).await.map_err(late)?;
+    if let Some((asked, snapshot)) = &*kept
+        && *asked >= since
+    {
+        return Ok(snapshot.clone());
+    }
+    let asked = Instant::now();
+    let units = app.ask(PATIENCE, |reply| Question::Units(MAX_LISTED_UNITS, reply)).await?;
+    let health = app.ask(PATIENCE, Question::Health).await?;
+    let (alarms, health) = (&health.alarms, serde_json::from_slice(&health.document).ok());
+    let snapshot = event("snapshot", &Snapshot { units: &units, health, alarms });
+    *kept = Some((asked, snapshot.clone()));
+    Ok(snapshot)
 }
 
 /// Passes on what is published until nobody reads any more.
@@ -140,6 +156,52 @@ async fn forward(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::desk::{Desk, Health};
+
+    /// All of those who may watch come at once, then one more: each has a snapshot that is no older than its place.
+    #[tokio::test]
+    async fn many_who_come_at_once_cost_the_worker_two_snapshots() {
+        let (mut desk, front) = Desk::open();
+        let app = Arc::new(App::new(front));
+        let worker = tokio::spawn(async move {
+            let mut count = 0;
+            loop {
+                let question = desk.next().await;
+                // All others come meanwhile.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                match question {
+                    Question::Units(_, reply) => {
+                        count += 1;
+                        reply.send(UnitList { count, units: Vec::new() }).unwrap();
+                    }
+                    Question::Health(reply) => {
+                        let (reasons, document, alarms) = (Vec::new(), b"{}".to_vec(), Vec::new());
+                        reply.send(Health { reasons, is_connected: true, document, alarms }).unwrap();
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        });
+        let watch = || {
+            let app = Arc::clone(&app);
+            tokio::spawn(async move { snapshot(&app, Instant::now()).await.ok() })
+        };
+        let expected = |count| {
+            let document =
+                format!("{{\"units\":{{\"count\":{count},\"units\":[]}},\"health\":{{}},\"alarms\":[]}}");
+            Some(Bytes::from(format!("event: snapshot\ndata: {document}\n\n")))
+        };
+        // The first one's is older than the places of the others, who share one.
+        let first = watch();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let others: Vec<_> = (1..MAX_WATCHERS).map(|_| watch()).collect();
+        assert_eq!(first.await.unwrap(), expected(1));
+        for other in others {
+            assert_eq!(other.await.unwrap(), expected(2));
+        }
+        assert_eq!(watch().await.unwrap(), expected(3));
+        worker.abort();
+    }
 
     #[test]
     fn an_event_is_a_name_and_one_line() {

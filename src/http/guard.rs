@@ -8,6 +8,11 @@ use sha2::{Digest, Sha256};
 use super::problem::Problem;
 use crate::daemon::settings::HttpTerms;
 
+/// What browsers say of a request: which site it comes from, what for, and what the answer becomes.
+const SITE: &str = "sec-fetch-site";
+const MODE: &str = "sec-fetch-mode";
+const DESTINATION: &str = "sec-fetch-dest";
+
 /// Judges requests before anything is made of them.
 #[derive(Debug)]
 pub(super) struct Guard {
@@ -47,6 +52,14 @@ impl Guard {
             if page.is_empty() || !(is_own || is_known_proxy(name_of(page), &self.hosts)) {
                 return Err(Problem::new(StatusCode::FORBIDDEN, "web pages of other sites may not ask here"));
             }
+        }
+        // Pictures, scripts and frames of another page come without an origin, but browsers say whose they are. Who follows a
+        // link to here is a person.
+        let said = |name| headers.get(name).map_or("", text);
+        let is_foreign = matches!(said(SITE), "cross-site" | "same-site") && headers.get(ORIGIN).is_none();
+        let is_followed = said(MODE) == "navigate" && said(DESTINATION) == "document";
+        if is_foreign && !is_followed {
+            return Err(Problem::new(StatusCode::FORBIDDEN, "web pages of other sites may not ask here"));
         }
         match (&self.token, public) {
             (Some(token), false) => check_token(token, headers.get(AUTHORIZATION)),
@@ -157,6 +170,29 @@ mod tests {
         for origin in ["http://evil.example", "null", "", "http://localhost:3000", "http://", "file://"] {
             assert_eq!(from("localhost:8000", origin), 403, "{origin}");
         }
+    }
+
+    #[test]
+    fn what_pages_of_other_sites_embed_is_refused_and_links_may_be_followed() {
+        let local = guard("127.0.0.1:8000", None);
+        let from = |site, mode, destination| {
+            let said = [(SITE, site), (MODE, mode), (DESTINATION, destination), ("host", "localhost:8000")];
+            asked(&local, &said)
+        };
+        for site in ["cross-site", "same-site"] {
+            for (mode, destination) in
+                [("no-cors", "image"), ("no-cors", "script"), ("navigate", "iframe"), ("", "")]
+            {
+                assert_eq!(from(site, mode, destination), 403, "{site} {mode} {destination}");
+            }
+            assert_eq!(from(site, "navigate", "document"), 200, "{site}: a link");
+        }
+        // Our own page, and an address that somebody typed.
+        assert_eq!(from("same-origin", "cors", "empty"), 200);
+        assert_eq!(from("none", "navigate", "document"), 200);
+        // A page of a proxy's name, which may ask, says its origin.
+        let proxied = [("host", "localhost:8000"), ("origin", "https://twin.example"), (SITE, "cross-site")];
+        assert_eq!(asked(&local, &proxied), 200);
     }
 
     #[test]
