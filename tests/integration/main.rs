@@ -32,6 +32,7 @@ mod security;
 mod seed;
 mod signatures;
 mod sparkplug;
+mod status_flags;
 mod support;
 mod warm;
 mod watch;
