@@ -142,4 +142,5 @@ step "parity with ONNX Runtime and LightGBM, $ROWS rows" \
 step "models of other libraries, $ROWS rows" $VENV/bin/python tests/python/conformance.py --rows $ROWS
 step 'point lists in the parsers of others' $VENV/bin/python tests/python/points.py
 step 'HTTP: what it describes is what it does; metrics; the lines of the guide' tests/python/rest.sh
+step 'live page in Chromium' tests/page/run.sh
 say 'all tests passed'

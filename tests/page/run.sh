@@ -9,7 +9,7 @@
 # hold. PAGE_SHOTS=docs writes the pictures of docs/page.md there, and PAGE_WARM_S=930 waits so long before, until windows are
 # filled and curves have something to show; PAGE_UNITS is the number of coolers.
 #
-# Needs Debian or its kin; what is missing (chromium, nodejs 20 or later, npm, mosquitto) is installed by package name, as
+# Needs Debian or its kin; what is missing (chromium, nodejs 18 or later, npm, mosquitto) is installed by package name, as
 # root or with sudo. The versions of the npm packages stand in package-lock.json.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -58,7 +58,7 @@ need node nodejs
 need npm npm
 need mosquitto mosquitto
 need mosquitto_pub mosquitto-clients
-[ "$(node -p 'Number(process.versions.node.split(".")[0]) >= 20')" = true ] || fail "nodejs is older than 20; install a newer one"
+[ "$(node -p 'Number(process.versions.node.split(".")[0]) >= 18')" = true ] || fail "nodejs is older than 18; install a newer one"
 program=${1:-target/debug/cooltwin}
 [ -x "$program" ] || fail "there is no $program; build it with: cargo build"
 
@@ -67,7 +67,12 @@ if ! cmp -s tests/page/package-lock.json tests/page/node_modules/installed.json;
     cp tests/page/package-lock.json tests/page/node_modules/installed.json
 fi
 
-node --test tests/page/*.test.mjs
+# From a copy that calls them modules: nodejs before 20.19 takes .js for scripts.
+mkdir -p "$work/tree/tests/page" "$work/tree/src/http/page"
+cp tests/page/*.test.mjs "$work/tree/tests/page"
+cp src/http/page/*.js "$work/tree/src/http/page"
+echo '{"type": "module"}' >"$work/tree/package.json"
+node --test --test-reporter=spec "$work"/tree/tests/page/*.test.mjs
 
 broker_port=$(free_port)
 http_port=$(free_port)
